@@ -1,0 +1,255 @@
+//! What can go wrong, and the stable code of each.
+
+use std::path::PathBuf;
+
+/// The result of every fallible call of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong. Each message says what happened and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A key is empty or ill-formed.
+    #[error("invalid key: {0}")]
+    InvalidKey(String),
+
+    /// A namespace name is empty, too long, or contains a control character.
+    #[error("invalid namespace name: {0}")]
+    InvalidNamespace(String),
+
+    /// A value cannot be stored.
+    #[error("invalid value: {0}")]
+    InvalidValue(String),
+
+    /// An option or argument is out of its range.
+    #[error("invalid option: {0}")]
+    InvalidOption(String),
+
+    /// A key has more bytes than LMDB can index.
+    #[error("the key has {bytes} bytes of UTF-8, the limit is {limit}: shorten it, or store the long part in the value")]
+    KeyTooLong {
+        /// Bytes of the key.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+
+    /// A value, its metadata, or a batch is too large.
+    #[error("{what} has {bytes} bytes, the limit is {limit}: split it over several keys")]
+    ValueTooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its bytes.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+
+    /// A value is nested too deeply.
+    #[error("the value is nested deeper than {limit} levels")]
+    ValueTooDeep {
+        /// The limit.
+        limit: usize,
+    },
+
+    /// The entry changed since the caller read it.
+    #[error("{key:?} in {namespace:?} is at version {actual}, not {expected}: another writer was first; read it again and retry, or use update()")]
+    Conflict {
+        /// Namespace of the entry.
+        namespace: String,
+        /// Key of the entry.
+        key: String,
+        /// The version the caller expected (0: no entry).
+        expected: u64,
+        /// The version found (0: no entry).
+        actual: u64,
+    },
+
+    /// `increment` met a value that is not a number.
+    #[error("{key:?} in {namespace:?} holds {found}, which cannot be incremented: use update() or another key")]
+    NotANumber {
+        /// Namespace of the entry.
+        namespace: String,
+        /// Key of the entry.
+        key: String,
+        /// The kind of value found.
+        found: &'static str,
+    },
+
+    /// The store was closed.
+    #[error("the store is closed: open it again with openStore()")]
+    Closed,
+
+    /// The store was opened with `readOnly`.
+    #[error("the store was opened with readOnly: open it without to write")]
+    ReadOnly,
+
+    /// There is no store at this path.
+    #[error("there is no store at {}: open it without readOnly to create one", .0.display())]
+    NotFound(PathBuf),
+
+    /// The store has grown to its maximum size.
+    #[error("the store has reached its largest size of {limit_bytes} bytes: delete what is no longer needed, or open it with a larger maxSize")]
+    StoreFull {
+        /// Size of the memory map in bytes.
+        limit_bytes: u64,
+    },
+
+    /// The disk is full.
+    #[error("no space left on the device that holds the store: free some and try again; nothing was written")]
+    NoSpace,
+
+    /// The operating system reported an error.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was being done.
+        action: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+
+    /// An earlier write failed in a way that leaves the state of the disk unknown.
+    #[error("an earlier write to this store failed ({0}): close every handle and open the store again before writing")]
+    Poisoned(String),
+
+    /// The store's bytes are damaged.
+    #[error("the store is damaged: {0}. Do not write to it; copy the directory, then restore a backup")]
+    Corrupt(String),
+
+    /// The store was written by a newer version of this package, or by another C library.
+    #[error("{0}")]
+    FormatVersion(String),
+
+    /// The directory is not safe to keep a private store in.
+    #[error("{} is not safe: {reason}", .path.display())]
+    UnsafePath {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+
+    /// The filesystem cannot hold a store.
+    #[error("{} is on {filesystem}, where locks and shared memory between processes are not reliable: keep the store on a local disk", .path.display())]
+    UnsupportedFilesystem {
+        /// The directory.
+        path: PathBuf,
+        /// Name of the filesystem.
+        filesystem: String,
+    },
+
+    /// A process in another container has the store open.
+    #[error("process {pid} of another pid namespace (container) has this store open: processes that share a store must share a pid namespace (docker run --pid, or one container)")]
+    PidNamespace {
+        /// The other process, as numbered in its own namespace.
+        pid: u32,
+    },
+
+    /// A second copy of this package in the same process.
+    #[error("another copy of commonhold in this process has the store open: install one version only (npm ls commonhold shows them)")]
+    DuplicateCopy,
+}
+
+/// The stable name of a kind of error, the same in Rust and in JavaScript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs)] // docs/errors.md describes each; a test holds the two together
+pub enum Code {
+    InvalidKey,
+    InvalidNamespace,
+    InvalidValue,
+    InvalidOption,
+    KeyTooLong,
+    ValueTooLarge,
+    ValueTooDeep,
+    Schema,
+    Conflict,
+    NotANumber,
+    Closed,
+    ReadOnly,
+    NotFound,
+    StoreFull,
+    NoSpace,
+    Io,
+    Corrupt,
+    FormatVersion,
+    UnsafePath,
+    UnsupportedFilesystem,
+    PidNamespace,
+    DuplicateCopy,
+}
+
+impl Code {
+    /// Every code with its name and whether the same call may succeed when tried again.
+    pub const ALL: &'static [(Code, &'static str, bool)] = &[
+        (Code::InvalidKey, "ERR_INVALID_KEY", false),
+        (Code::InvalidNamespace, "ERR_INVALID_NAMESPACE", false),
+        (Code::InvalidValue, "ERR_INVALID_VALUE", false),
+        (Code::InvalidOption, "ERR_INVALID_OPTION", false),
+        (Code::KeyTooLong, "ERR_KEY_TOO_LONG", false),
+        (Code::ValueTooLarge, "ERR_VALUE_TOO_LARGE", false),
+        (Code::ValueTooDeep, "ERR_VALUE_TOO_DEEP", false),
+        (Code::Schema, "ERR_SCHEMA", false),
+        (Code::Conflict, "ERR_CONFLICT", true),
+        (Code::NotANumber, "ERR_NOT_A_NUMBER", false),
+        (Code::Closed, "ERR_CLOSED", false),
+        (Code::ReadOnly, "ERR_READ_ONLY", false),
+        (Code::NotFound, "ERR_NOT_FOUND", false),
+        (Code::StoreFull, "ERR_STORE_FULL", false),
+        (Code::NoSpace, "ERR_NO_SPACE", true),
+        (Code::Io, "ERR_IO", false),
+        (Code::Corrupt, "ERR_CORRUPT", false),
+        (Code::FormatVersion, "ERR_FORMAT_VERSION", false),
+        (Code::UnsafePath, "ERR_UNSAFE_PATH", false),
+        (Code::UnsupportedFilesystem, "ERR_UNSUPPORTED_FILESYSTEM", false),
+        (Code::PidNamespace, "ERR_PID_NAMESPACE", false),
+        (Code::DuplicateCopy, "ERR_DUPLICATE_COPY", false),
+    ];
+
+    /// The name, such as `ERR_CONFLICT`.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(code, ..)| *code == self).map_or("ERR_IO", |(_, name, _)| name)
+    }
+
+    /// Whether the same call may succeed when tried again, with nothing changed by the caller.
+    pub fn is_retryable(self) -> bool {
+        Self::ALL.iter().any(|(code, _, retryable)| *code == self && *retryable)
+    }
+}
+
+impl Error {
+    /// The stable code of this error.
+    pub fn code(&self) -> Code {
+        match self {
+            Error::InvalidKey(_) => Code::InvalidKey,
+            Error::InvalidNamespace(_) => Code::InvalidNamespace,
+            Error::InvalidValue(_) => Code::InvalidValue,
+            Error::InvalidOption(_) => Code::InvalidOption,
+            Error::KeyTooLong { .. } => Code::KeyTooLong,
+            Error::ValueTooLarge { .. } => Code::ValueTooLarge,
+            Error::ValueTooDeep { .. } => Code::ValueTooDeep,
+            Error::Conflict { .. } => Code::Conflict,
+            Error::NotANumber { .. } => Code::NotANumber,
+            Error::Closed => Code::Closed,
+            Error::ReadOnly => Code::ReadOnly,
+            Error::NotFound(_) => Code::NotFound,
+            Error::StoreFull { .. } => Code::StoreFull,
+            Error::NoSpace => Code::NoSpace,
+            Error::Io { .. } | Error::Poisoned(_) => Code::Io,
+            Error::Corrupt(_) => Code::Corrupt,
+            Error::FormatVersion(_) => Code::FormatVersion,
+            Error::UnsafePath { .. } => Code::UnsafePath,
+            Error::UnsupportedFilesystem { .. } => Code::UnsupportedFilesystem,
+            Error::PidNamespace { .. } => Code::PidNamespace,
+            Error::DuplicateCopy => Code::DuplicateCopy,
+        }
+    }
+
+    /// An operating system error, with what was being done. A full disk becomes [`Error::NoSpace`].
+    pub fn io(action: impl Into<String>, source: std::io::Error) -> Error {
+        match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace,
+            _ => Error::Io { action: action.into(), source },
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Every limit of the store, in one place, with its unit in the name.
+//!
+//! Each is tested at the limit and one past it (`tests/limits.rs`, `__test__/20-get-set.test.js`).
+
+/// Longest key, in bytes of UTF-8. LMDB allows 1,982 with `longer-keys`; four bytes are kept in
+/// reserve for a tag that a later format may put before the key.
+pub const MAX_KEY_BYTES: usize = 1_978;
+
+/// Longest namespace name, in bytes of UTF-8.
+pub const MAX_NAMESPACE_BYTES: usize = 512;
+
+/// Largest encoded value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 512 * 1024 * 1024;
+
+/// Deepest nesting of arrays, objects, maps and sets inside a value.
+pub const MAX_VALUE_DEPTH: usize = 512;
+
+/// Largest metadata of an entry, in bytes of its JSON.
+pub const MAX_METADATA_BYTES: usize = 64 * 1024;
+
+/// Longest agent name, in bytes of UTF-8. A longer one is cut at a character's end.
+pub const MAX_AGENT_BYTES: usize = 128;
+
+/// Largest batch, in bytes of keys and values together.
+pub const MAX_BATCH_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Most namespaces that one batch may touch. Each needs a database handle, and a batch cannot
+/// recycle handles half way.
+pub const MAX_BATCH_NAMESPACES: usize = 100;
+
+/// Longest time to live, in milliseconds (about 10,000 years; keeps expiry dates valid in
+/// JavaScript, whose last date is 8.64e15 ms).
+pub const MAX_TTL_MS: u64 = 315_576_000_000_000;
+
+/// Database handles a process keeps before it recycles its environment. The cost of beginning a
+/// transaction grows with this number.
+pub const MAX_HANDLES: usize = 128;
+
+/// LMDB's `max_dbs`: the handles above, the internal databases, and some to spare.
+pub const MAX_DATABASES: u32 = 144;
+
+/// Reader slots, over all processes. One is in use per thread that holds a snapshot.
+pub const MAX_READERS: u32 = 1_024;
+
+/// Default size of the memory map, in bytes: address space, not memory.
+pub const DEFAULT_MAP_BYTES: u64 = if cfg!(windows) { 1 << 30 } else { 1 << 40 };
+
+/// Smallest memory map the store will run with, in bytes.
+pub const MIN_MAP_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long an unused snapshot is kept for the next read, in milliseconds.
+pub const SNAPSHOT_KEPT_MS: u64 = 5;
+
+/// Expired entries removed along with one commit.
+pub const SWEEP_ENTRIES_PER_COMMIT: usize = 64;
+
+/// Versions stay exact in a JavaScript number.
+pub const MAX_VERSION: u64 = (1 << 53) - 1;
+
+/// How far versions jump when a store goes back in time (a restore, a recovery), so that no
+/// version is handed out twice.
+pub const VERSION_JUMP: u64 = 1 << 32;
