@@ -1,0 +1,28 @@
+'use strict'
+
+const { useNamespace } = require('../..')
+
+const pipeline = useNamespace('pipeline:job-1')
+const orders = pipeline.get('parsed')
+if (orders === undefined) {
+  console.error('no "parsed" in pipeline:job-1: run the parser first')
+  process.exit(1)
+}
+
+pipeline.set('analysis', {
+  orders: orders.length,
+  totalCents: orders.reduce((sum, { cents }) => sum + cents, 0),
+  byRegion: totals(orders, ({ region }) => region),
+  byProduct: totals(orders, ({ product }) => product),
+  byMonth: totals(orders, ({ date }) => date.toISOString().slice(0, 7))
+})
+pipeline.set('status', { stage: 'analysed' })
+
+/** Cents by group, as a Map, largest first. The store keeps a Map a Map. */
+function totals(orders, groupOf) {
+  const sums = new Map()
+  for (const order of orders) {
+    sums.set(groupOf(order), (sums.get(groupOf(order)) ?? 0) + order.cents)
+  }
+  return new Map([...sums].sort(([, a], [, b]) => b - a))
+}

@@ -1,0 +1,30 @@
+'use strict'
+
+const { useNamespace } = require('../..')
+
+const pipeline = useNamespace('pipeline:job-1')
+const raw = pipeline.get('raw')
+if (raw === undefined) {
+  console.error('no "raw" in pipeline:job-1: run the fetcher first')
+  process.exit(1)
+}
+
+const [header, ...rows] = raw.trim().split('\n').map(fields)
+pipeline.set('parsed', rows.map(row => order(header, row)))
+pipeline.set('status', { stage: 'parsed' })
+
+/** The fields of one line of CSV; a quoted field may hold commas. */
+function fields(line) {
+  return [...line.matchAll(/(?:^|,)(?:"([^"]*)"|([^,]*))/g)].map(([, quoted, bare]) => quoted ?? bare)
+}
+
+function order(header, row) {
+  const { date, region, product, ...rest } = Object.fromEntries(header.map((name, i) => [name, row[i]]))
+  return {
+    date: new Date(date),
+    region,
+    product,
+    quantity: Number(rest.quantity),
+    cents: Number(rest.quantity) * Number(rest.unit_price_cents)
+  }
+}
