@@ -154,7 +154,8 @@ function readObject (size) {
 }
 
 function defineProperty (object, key, value) {
-  Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
+  const writable = true
+  Object.defineProperty(object, key, { value, writable, enumerable: true, configurable: true })
 }
 
 // ---------------------------------------------------------------- strings
@@ -169,8 +170,8 @@ function readKey () {
   if (token < 0xa1 || token > 0xbf) return readOtherKey()
   const length = token & 0x1f
   const at = take(1 + length) + 1
-  const hash = (src[at] * 31 ^ src[pos - 1] * 7 ^ src[at + (length >> 1)] ^ length << 5) % KEY_SLOTS
-  const slot = keySlots[hash]
+  const hash = src[at] * 31 ^ src[pos - 1] * 7 ^ src[at + (length >> 1)] ^ length << 5
+  const slot = keySlots[hash % KEY_SLOTS]
   if (slot !== null && slot.bytes.length === length) {
     const bytes = slot.bytes
     let i = 0
@@ -178,7 +179,7 @@ function readKey () {
     if (i === length) return slot.key
   }
   const key = stringAt(at, length)
-  keySlots[hash] = { bytes: copyOf(at, length), key }
+  keySlots[hash % KEY_SLOTS] = { bytes: copyOf(at, length), key }
   return key
 }
 
@@ -249,12 +250,17 @@ function extension (type, length) {
     case SET: return readSet()
     case BIGINT: return readBigInt(take(length), length)
     case BUFFER: return Buffer.from(src.subarray(take(length), pos))
-    case BINARY: return readBinary(uint8(), length - 1)
-    case UTF16: return src.toString('utf16le', take(length), pos)
+    case BINARY: return readBinary(uint8(), Math.max(length - 1, 0))
+    case UTF16: return readUtf16(take(length), length)
     case INVALID_DATE: return new Date(take(length) * NaN)
     case TIMESTAMP: return readTimestamp(length)
     default: throw corrupt(`its extension type ${type} is unknown`)
   }
+}
+
+function readUtf16 (at, length) {
+  if (length % 2 !== 0) throw corrupt('a string is cut short')
+  return src.toString('utf16le', at, at + length)
 }
 
 function readMap () {
@@ -309,7 +315,8 @@ function readTimestamp (length) {
     throw corrupt('a date has a wrong length')
   }
   const date = new Date(seconds * 1000 + Math.floor(nanoseconds / 1e6))
-  if (nanoseconds > 999999999 || Number.isNaN(date.getTime())) throw corrupt('a date is out of range')
+  const isValid = nanoseconds < 1e9 && !Number.isNaN(date.getTime())
+  if (!isValid) throw corrupt('a date is out of range')
   return date
 }
 
