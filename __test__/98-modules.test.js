@@ -1,0 +1,80 @@
+'use strict'
+
+// ESM and CommonJS are two doors to one implementation; a second copy of the package is not.
+
+const { test } = require('node:test')
+const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
+const commonhold = require('..')
+const { temporaryDirectory, temporaryStore } = require('./support/store')
+const { runAgent } = require('./support/agents')
+
+const root = path.join(__dirname, '..')
+const names = ['DataStoreError', 'dataStore', 'listNamespaces', 'openStore', 'useNamespace']
+
+test('import and require give the same names and the same things', async () => {
+  const imported = await import('commonhold')
+  assert.deepEqual(Object.keys(commonhold).sort(), names)
+  const exported = Object.keys(imported).filter((name) => names.includes(name))
+  assert.deepEqual(exported.sort(), names)
+  for (const name of names) assert.equal(imported[name], commonhold[name], name)
+  assert.equal(require('commonhold'), commonhold)
+})
+
+test('stores opened through import and require are one', async (t) => {
+  const imported = await import('commonhold')
+  const store = temporaryStore(t)
+  const other = imported.openStore(store.path)
+  other.set('key', 1)
+  assert.equal(store.get('key'), 1)
+  store.close()
+  assert.equal(other.get('key'), 1)
+  try {
+    other.get('')
+    assert.fail('an empty key was accepted')
+  } catch (error) {
+    assert.ok(error instanceof commonhold.DataStoreError)
+    assert.ok(error instanceof imported.DataStoreError)
+  }
+  other.close()
+})
+
+test('loading the package touches no disk and opens no store', async (t) => {
+  const home = temporaryDirectory(t)
+  const env = { PATH: process.env.PATH, HOME: home }
+  const [said] = await runAgent(t, 'import', { open: false }, { env })
+  assert.deepEqual(said, { names })
+  assert.deepEqual(fs.readdirSync(home), [])
+})
+
+test('the default store, useNamespace and listNamespaces are one store', async (t) => {
+  const env = { PATH: process.env.PATH, HOME: temporaryDirectory(t) }
+  const [said] = await runAgent(t, 'import', { open: true }, { env })
+  assert.deepEqual(said, { names, namespaces: ['default', 'n'], values: [1, 2] })
+})
+
+/** A second copy of the package, as npm would put it under another one's node_modules. */
+function copyOfPackage(t) {
+  const copy = path.join(temporaryDirectory(t), 'commonhold')
+  fs.mkdirSync(copy)
+  const parts = fs.readdirSync(root).filter((name) =>
+    ['index.js', 'index.mjs', 'lib', 'package.json'].includes(name) || name.endsWith('.node'))
+  for (const name of parts) {
+    fs.cpSync(path.join(root, name), path.join(copy, name), { recursive: true })
+  }
+  fs.symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'))
+  return copy
+}
+
+test('a second copy in one process is refused the same store', { timeout: 60_000 }, async (t) => {
+  const directory = temporaryDirectory(t)
+  const [said] = await runAgent(t, 'two-copies', { copy: copyOfPackage(t), directory })
+  assert.deepEqual(said, {
+    refused: 'ERR_DUPLICATE_COPY',
+    isDataStoreError: true,
+    firstStillWorks: 2,
+    otherPath: 1,
+    afterClose: 2
+  })
+})

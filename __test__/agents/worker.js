@@ -1,0 +1,52 @@
+'use strict'
+
+// What the worker threads of 70-worker-threads.test.js do.
+
+const { once } = require('node:events')
+const { parentPort, workerData } = require('node:worker_threads')
+const { openStore } = require('../..')
+
+const store = openStore(workerData.path)
+const namespace = store.useNamespace('n')
+
+const tasks = {
+  exchange() {
+    const seen = namespace.get('from main')
+    namespace.set('from worker', 2)
+    return { seen: seen ?? null }
+  },
+  close() {
+    namespace.set('from close', 1)
+    store.close()
+  },
+  exit() {
+    namespace.set('from exit', 1)
+    process.exit(0)
+  },
+  end() {
+    namespace.set('from end', 1)
+  },
+  async wait() {
+    parentPort.postMessage({ ready: true })
+    await once(parentPort, 'message')
+    parentPort.close()
+    return { key: store.get('key') }
+  },
+  count() {
+    for (let n = 0; n < workerData.times; n++) {
+      namespace.increment('counter')
+      namespace.update('updated', (value = 0) => value + 1)
+    }
+    return {}
+  },
+  'write without end'() {
+    for (let n = 1; ; n++) {
+      namespace.set('acknowledged', n)
+      if (n === 1) parentPort.postMessage({ started: true })
+    }
+  }
+}
+
+Promise.resolve(tasks[workerData.task]()).then((result) => {
+  if (result !== undefined) parentPort.postMessage({ result })
+})

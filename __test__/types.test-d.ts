@@ -1,0 +1,222 @@
+// Compiled, never run: the declarations are right when this file compiles without an error.
+
+import {
+  DataStoreError,
+  dataStore,
+  listNamespaces,
+  openStore,
+  useNamespace,
+  type DataStore,
+  type Entry,
+  type ErrorCode,
+  type Namespace,
+  type NamespaceOptions,
+  type OpenOptions,
+  type RangeOptions,
+  type SetOptions,
+  type StandardSchemaV1,
+  type StoreStats
+} from 'commonhold'
+
+type Same<A, B> =
+  (<X>() => X extends A ? 1 : 2) extends <X>() => X extends B ? 1 : 2 ? true : false
+
+/** Compiles only when the value's type is exactly `T`. */
+function exactly<T>() {
+  return <V>(_value: V, ..._differs: Same<V, T> extends true ? [] : [never]) => {}
+}
+
+interface Task {
+  title: string
+  done: boolean
+}
+declare const task: Task
+
+// Opening
+
+exactly<DataStore>()(openStore())
+exactly<DataStore>()(openStore('/tmp/store'))
+exactly<DataStore>()(
+  openStore({ path: '/tmp/store', agent: 'a', maxSize: 1 << 30, readOnly: true })
+)
+exactly<DataStore>()(dataStore)
+// @ts-expect-error a number is no path
+openStore(5)
+// @ts-expect-error misspelled
+openStore({ readonly: true })
+// @ts-expect-error not built yet
+openStore({ durability: 'relaxed' })
+// @ts-expect-error not built yet
+openStore({ busyTimeout: 5 })
+const options: OpenOptions = {}
+options.path = 'x'
+
+// The store
+
+const store = openStore()
+exactly<string>()(store.path)
+exactly<string>()(store.agent)
+// @ts-expect-error read-only
+store.path = 'elsewhere'
+exactly<string[]>()(store.listNamespaces())
+exactly<string[]>()(listNamespaces({ prefix: 'summary:' }))
+// @ts-expect-error prefix is a string
+store.listNamespaces({ prefix: 5 })
+exactly<unknown>()(store.get('key'))
+exactly<Task | undefined>()(store.get<Task>('key'))
+exactly<number>()(store.set('key', task, { ttl: 5 }))
+exactly<boolean>()(store.has('key'))
+exactly<boolean>()(store.delete('key'))
+exactly<void>()(store.flush())
+exactly<Promise<void>>()(store.backup('/tmp/copy', { compact: true }))
+exactly<StoreStats>()(store.stats())
+exactly<number>()(store.stats().processes.map((each) => each.oldestSnapshotMs)[0] ?? 0)
+exactly<void>()(store.close())
+exactly<void>()(store[Symbol.dispose]())
+function scoped() {
+  using inner = openStore()
+  return inner.get('key')
+}
+exactly<() => unknown>()(scoped)
+
+// What later releases add is absent now, not half there.
+
+// @ts-expect-error not built yet
+store.transaction
+// @ts-expect-error not built yet
+store.watch
+// @ts-expect-error not built yet
+store.useQueue
+// @ts-expect-error not built yet
+store.async
+// @ts-expect-error not built yet
+store.useNamespace('n').watch
+// @ts-expect-error not built yet
+store.useNamespace('n').waitFor
+
+// A namespace of a type
+
+const tasks = store.useNamespace<Task>('tasks')
+exactly<Namespace<Task>>()(tasks)
+exactly<Namespace<Task>>()(useNamespace<Task>('tasks'))
+exactly<Namespace<unknown>>()(useNamespace('tasks'))
+exactly<string>()(tasks.name)
+exactly<Task | undefined>()(tasks.get('t1'))
+exactly<Task | null>()(tasks.get('t1', null))
+exactly<Task | number>()(tasks.get('t1', 0 as number))
+exactly<boolean>()(tasks.has('t1'))
+exactly<Record<string, Task>>()(tasks.getMany(['t1']))
+exactly<Record<string, Task>>()(tasks.getMany(new Set(['t1'])))
+exactly<Record<string, Task>>()(tasks.getAll())
+exactly<string[]>()(tasks.listKeys())
+exactly<number>()(tasks.count())
+exactly<number>()(tasks.set('t1', task))
+exactly<number>()(tasks.setMany({ t1: task }))
+exactly<number>()(tasks.setMany([['t1', task]], { ttl: 5, metadata: { a: 1 } }))
+exactly<number>()(tasks.setMany(new Map([['t1', task]])))
+exactly<number>()(tasks.increment('n'))
+exactly<number>()(tasks.increment('n', -2))
+exactly<boolean>()(tasks.delete('t1', { ifVersion: 7 }))
+exactly<number>()(tasks.deleteMany(['t1']))
+exactly<number>()(tasks.clear({ prefix: 't' }))
+// @ts-expect-error a Task has a title
+tasks.set('t1', { done: true })
+// @ts-expect-error keys are strings
+tasks.get(1)
+// @ts-expect-error misspelled
+tasks.set('t1', task, { tll: 5 })
+// @ts-expect-error many keys have many versions
+tasks.setMany({ t1: task }, { ifVersion: 5 })
+// @ts-expect-error delete has no ttl
+tasks.delete('t1', { ttl: 5 })
+// @ts-expect-error a single key is no list of keys
+tasks.deleteMany(5)
+
+// Update
+
+exactly<Task | undefined>()(
+  tasks.update('t1', (value, entry) => {
+    exactly<Task | undefined>()(value)
+    exactly<Entry<Task> | undefined>()(entry)
+    return value && { ...value, done: true }
+  })
+)
+// @ts-expect-error the function must be synchronous
+tasks.update('t1', async () => task)
+// @ts-expect-error the result must be a Task
+tasks.update('t1', () => 5)
+
+// Entries
+
+const entry = tasks.getEntry('t1')
+exactly<Entry<Task> | undefined>()(entry)
+if (entry !== undefined) {
+  exactly<string>()(entry.key)
+  exactly<Task>()(entry.value)
+  exactly<number>()(entry.version)
+  exactly<Date>()(entry.createdAt)
+  exactly<Date>()(entry.updatedAt)
+  exactly<string>()(entry.createdBy)
+  exactly<string>()(entry.updatedBy)
+  exactly<Date | undefined>()(entry.expiresAt)
+  exactly<Readonly<Record<string, unknown>>>()(entry.metadata)
+  // @ts-expect-error read-only
+  entry.version = 5
+}
+
+// Iterators
+
+const range: RangeOptions = { prefix: 'a', start: 'a', end: 'b', reverse: true, limit: 5 }
+exactly<IterableIterator<string>>()(tasks.keys(range))
+exactly<IterableIterator<Task>>()(tasks.values(range))
+exactly<IterableIterator<[string, Task]>>()(tasks.entries(range))
+for (const [key, value] of tasks) {
+  exactly<string>()(key)
+  exactly<Task>()(value)
+}
+exactly<Map<string, Task>>()(new Map(tasks))
+// @ts-expect-error the bounds are strings
+tasks.keys({ start: 5 })
+const set: SetOptions = { ttl: 1, metadata: {}, ifVersion: 0 }
+tasks.set('t1', task, set)
+
+// A schema gives the type
+
+declare const plain: StandardSchemaV1<Task>
+declare const transforming: StandardSchemaV1<string, Date>
+exactly<Namespace<Task, Task>>()(store.useNamespace('tasks', { schema: plain }))
+exactly<Namespace<Task, Task>>()(useNamespace('tasks', { schema: plain }))
+exactly<Namespace<Task>>()(store.useNamespace<Task>('tasks', { schema: plain }))
+const dates = store.useNamespace('dates', { schema: transforming })
+exactly<Date | undefined>()(dates.get('d'))
+dates.set('d', '2030-01-31')
+// @ts-expect-error the schema takes a string
+dates.set('d', new Date())
+exactly<Date | undefined>()(dates.update('d', (value) => value?.toISOString()))
+// @ts-expect-error the schema gives another type than the one named
+store.useNamespace<Task>('tasks', { schema: transforming })
+// @ts-expect-error not a schema
+store.useNamespace('tasks', { schema: {} })
+const namespaceOptions: NamespaceOptions<Task> = { schema: plain }
+exactly<Namespace<Task>>()(store.useNamespace('tasks', namespaceOptions))
+
+// Errors
+
+declare const thrown: unknown
+if (thrown instanceof DataStoreError) {
+  exactly<ErrorCode>()(thrown.code)
+  exactly<boolean>()(thrown.retryable)
+  exactly<string>()(thrown.message)
+  thrown satisfies Error
+  // @ts-expect-error read-only
+  thrown.code = 'ERR_IO'
+}
+const code: ErrorCode = 'ERR_CONFLICT'
+// @ts-expect-error no such code
+const unknownCode: ErrorCode = 'ERR_WHATEVER'
+// @ts-expect-error a code of what is not built yet
+const laterCode: ErrorCode = 'ERR_LEASE_LOST'
+// @ts-expect-error errors are made by the package
+const made = new DataStoreError()
+
+export { code, laterCode, made, namespaceOptions, unknownCode }

@@ -1,0 +1,613 @@
+/// <reference lib="esnext.disposable" />
+
+// commonhold: one data store that all agent processes of a user share.
+//
+// Every method is synchronous unless it returns a promise, and every method throws a
+// {@link DataStoreError}: ERR_CLOSED after `close()`, ERR_READ_ONLY for a write to a store that was
+// opened with `readOnly`, ERR_IO and ERR_CORRUPT when the disk or the store's bytes fail. The
+// comments below name only what a member throws besides.
+//
+// Lengths are bytes of UTF-8, times are milliseconds, order is the order of bytes of UTF-8.
+
+// ------------------------------------------------------------------------------------- opening
+
+/** How to open a store. Every property may be left out. */
+export interface OpenOptions {
+  /**
+   * Directory of the store, made with mode 0700 when missing. Links that lead to one's own
+   * directory are followed.
+   *
+   * Default: `$COMMONHOLD_PATH`, else the per-user data directory of the platform
+   * (`$XDG_DATA_HOME/commonhold` or `~/.local/share/commonhold` on Linux). Never the current
+   * directory.
+   *
+   * Errors: ERR_UNSAFE_PATH for a directory of another user, or one that a group or others may
+   * write to; ERR_UNSUPPORTED_FILESYSTEM for a network filesystem.
+   *
+   * @example openStore({ path: '/home/me/agents/store' })
+   */
+  path?: string
+  /**
+   * Name stamped on what this process writes (`createdBy`, `updatedBy`), cut at 128 bytes.
+   *
+   * Default: `$COMMONHOLD_AGENT`, else the base name of the running script.
+   *
+   * @example openStore({ agent: 'summariser' })
+   */
+  agent?: string
+  /**
+   * Largest size the store may grow to, in bytes: address space, not memory or disk. A write that
+   * needs more throws ERR_STORE_FULL.
+   *
+   * Default: 1 TiB on 64-bit platforms, 1 GiB on Windows; less where the process may not map that
+   * much. At least 16 MiB.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION below the minimum.
+   *
+   * @example openStore({ maxSize: 512 * 1024 * 1024 })
+   */
+  maxSize?: number
+  /**
+   * Open without the right to write. Where no store exists nothing is created.
+   *
+   * Default: false.
+   *
+   * Errors: ERR_NOT_FOUND where no store exists; afterwards ERR_READ_ONLY for every write.
+   *
+   * @example openStore({ path, readOnly: true })
+   */
+  readOnly?: boolean
+}
+
+/**
+ * Opens a store, creating it when missing. A string is short for `{ path }`. Opening the same path
+ * again in one process, worker threads included, shares one environment; each store returned is
+ * closed on its own.
+ *
+ * Errors: ERR_INVALID_OPTION, ERR_UNSAFE_PATH, ERR_UNSUPPORTED_FILESYSTEM, ERR_NOT_FOUND,
+ * ERR_FORMAT_VERSION (the store was written by a newer version), ERR_PID_NAMESPACE (a process of
+ * another container has it open), ERR_DUPLICATE_COPY (this process has loaded two copies of this
+ * package), ERR_NO_SPACE.
+ *
+ * @example
+ * const store = openStore({ agent: 'fetcher' })
+ * store.useNamespace('job-1').set('status', { stage: 'fetched' })
+ */
+export function openStore(options?: OpenOptions | string): DataStore
+
+/**
+ * The user's default store, opened on first use with the default options. Errors: as of
+ * {@link openStore}, thrown by the first use.
+ *
+ * @example
+ * dataStore.set('greeting', 'hello')
+ */
+export const dataStore: DataStore
+
+/**
+ * A namespace whose values a schema checks, in the default store: see
+ * {@link DataStore.useNamespace}.
+ */
+export function useNamespace<S extends StandardSchemaV1>(
+  name: string,
+  options: { schema: S }
+): Namespace<StandardSchemaV1.InferOutput<S>, StandardSchemaV1.InferInput<S>>
+/**
+ * A namespace of the default store: short for `dataStore.useNamespace(name, options)`.
+ *
+ * @example
+ * const tasks = useNamespace<Task>('tasks')
+ */
+export function useNamespace<T = unknown>(
+  name: string,
+  options?: NamespaceOptions<T>
+): Namespace<T>
+
+/**
+ * Names of the default store's namespaces: short for `dataStore.listNamespaces(options)`.
+ *
+ * @example listNamespaces({ prefix: 'summary:' })
+ */
+export function listNamespaces(options?: ListNamespacesOptions): string[]
+
+// ----------------------------------------------------------------------------------- the store
+
+/** Which namespaces to list. */
+export interface ListNamespacesOptions {
+  /** Only names that begin with this. Default: all. */
+  prefix?: string
+}
+
+/** How to copy a store. */
+export interface BackupOptions {
+  /**
+   * Leave free pages out, which makes the copy smaller and the copying slower.
+   *
+   * Default: false.
+   */
+  compact?: boolean
+}
+
+/** An open store. Made by {@link openStore}. */
+export interface DataStore {
+  /** Absolute path of the store's directory. */
+  readonly path: string
+  /** Name stamped on what this store writes. */
+  readonly agent: string
+
+  /**
+   * A namespace whose values a schema checks: its element type is the schema's output, and `set`
+   * takes the schema's input.
+   *
+   * Errors: ERR_INVALID_NAMESPACE; ERR_INVALID_OPTION for a schema that is not a Standard Schema.
+   *
+   * @example
+   * const tasks = store.useNamespace('tasks', { schema: z.object({ title: z.string() }) })
+   */
+  useNamespace<S extends StandardSchemaV1>(
+    name: string,
+    options: { schema: S }
+  ): Namespace<StandardSchemaV1.InferOutput<S>, StandardSchemaV1.InferInput<S>>
+  /**
+   * A view of one namespace. It exists from its first key to its last; this call writes nothing.
+   * Names have 1 to 512 bytes and any character but control characters.
+   *
+   * Errors: ERR_INVALID_NAMESPACE for a name that is empty, too long, ill-formed or has control
+   * characters (TypeError when it is not a string).
+   *
+   * @example
+   * const status = store.useNamespace<{ stage: string }>('pipeline:job-1')
+   */
+  useNamespace<T = unknown>(name: string, options?: NamespaceOptions<T>): Namespace<T>
+
+  /**
+   * Names of the namespaces that hold at least one live key, in byte order.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example store.listNamespaces({ prefix: 'summary:' })
+   */
+  listNamespaces(options?: ListNamespacesOptions): string[]
+
+  /** Short for `useNamespace('default').get(key)`; see {@link Namespace.get}. */
+  get<T = unknown>(key: string): T | undefined
+  /** Short for `useNamespace('default').get(key, fallback)`; see {@link Namespace.get}. */
+  get<T, F>(key: string, fallback: F): T | F
+  /** Short for `useNamespace('default').set(...)`; see {@link Namespace.set}. */
+  set(key: string, value: unknown, options?: SetOptions): number
+  /** Short for `useNamespace('default').has(key)`; see {@link Namespace.has}. */
+  has(key: string): boolean
+  /** Short for `useNamespace('default').delete(key)`; see {@link Namespace.delete}. */
+  delete(key: string): boolean
+
+  /**
+   * Waits until everything written so far is on the disk. Writes are when they return, so this is
+   * for code that must not depend on it.
+   *
+   * @example store.flush()
+   */
+  flush(): void
+  /**
+   * Copies the store as of now into a new or empty directory, which is made with mode 0700 when
+   * missing. Others may read and write meanwhile. The copy is a store like any other.
+   *
+   * Errors (the promise rejects): ERR_INVALID_OPTION for a directory that is not empty,
+   * ERR_UNSAFE_PATH, ERR_NO_SPACE, ERR_IO.
+   *
+   * @example await store.backup('/home/me/backups/2030-01-31', { compact: true })
+   */
+  backup(path: string, options?: BackupOptions): Promise<void>
+  /**
+   * Sizes, counts and the live processes of the store.
+   *
+   * @example
+   * const { keys, usedBytes } = store.stats()
+   */
+  stats(): StoreStats
+  /**
+   * Closes this store; others opened at the same path go on. Closing twice is allowed, and so is
+   * exiting without. Later calls throw ERR_CLOSED.
+   *
+   * @example store.close()
+   */
+  close(): void
+  /**
+   * Calls `close()` at the end of a block that declared the store with `using`.
+   *
+   * @example using store = openStore()
+   */
+  [Symbol.dispose](): void
+}
+
+// --------------------------------------------------------------------------------- a namespace
+
+/** How to use a namespace. */
+export interface NamespaceOptions<T> {
+  /**
+   * A synchronous Standard Schema (zod, valibot, arktype, ...) that every write must pass. Its
+   * output is what is stored. Reads are not checked.
+   *
+   * Default: none.
+   *
+   * Errors, thrown by the writes: ERR_SCHEMA for a value it refuses, and for a schema that
+   * answers with a promise.
+   */
+  schema?: StandardSchemaV1<any, T>
+}
+
+/** How to write. Every property may be left out. */
+export interface SetOptions {
+  /**
+   * Milliseconds after which the key is gone, at most 315,576,000,000,000 (10,000 years).
+   *
+   * Default: `set` and `setMany` make the key permanent, also if it had a time to live; `update`
+   * and `increment` keep the one it had.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION.
+   *
+   * @example leases.set('printer', 'agent-7', { ttl: 30_000 })
+   */
+  ttl?: number
+  /**
+   * Merged into the entry's metadata, one level deep: a field replaces the one of the same name,
+   * null removes it, the others stay. JSON only, at most 64 KiB in all.
+   *
+   * Default: the metadata stay as they are.
+   *
+   * Errors: ERR_INVALID_OPTION for what is not JSON, ERR_VALUE_TOO_LARGE.
+   *
+   * @example files.set(path, text, { metadata: { language: 'rust', draft: null } })
+   */
+  metadata?: Record<string, unknown>
+  /**
+   * Write only if the entry is still at this version; 0: only if there is no entry.
+   *
+   * Default: write in any case.
+   *
+   * Errors: ERR_CONFLICT when the entry is at another version; RangeError ERR_INVALID_OPTION for
+   * what cannot be a version.
+   *
+   * @example const claimed = tasks.set('t1', 'mine', { ifVersion: 0 })
+   */
+  ifVersion?: number
+}
+
+/** A value and what is known about it. */
+export interface Entry<T> {
+  /** The key. */
+  readonly key: string
+  /** The value. */
+  readonly value: T
+  /** Changes with every write; larger is later, across the whole store. Below 2^53. */
+  readonly version: number
+  /** When the key came into being, by the writer's clock, to the millisecond. */
+  readonly createdAt: Date
+  /** When the key was last written. */
+  readonly updatedAt: Date
+  /** Name of the agent that created the key. */
+  readonly createdBy: string
+  /** Name of the agent that wrote the key last. */
+  readonly updatedBy: string
+  /** When the key will be gone; absent when it has no time to live. */
+  readonly expiresAt?: Date
+  /** What writers attached with {@link SetOptions.metadata}; empty when nothing. */
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Which keys to read, and in which order. The properties combine; `start` and `end` are the low
+ * and the high bound, also with `reverse`.
+ *
+ * @example events.getAll({ prefix: '2030-01-', reverse: true, limit: 10 })
+ */
+export interface RangeOptions {
+  /** Only keys that begin with this. Default: all. */
+  prefix?: string
+  /** Lowest key, inclusive. Default: the first. */
+  start?: string
+  /** Highest key, exclusive. Default: after the last. */
+  end?: string
+  /** From the highest key to the lowest. Default: false. */
+  reverse?: boolean
+  /** At most so many keys. Default: all; nothing is ever cut silently. */
+  limit?: number
+}
+
+/**
+ * A view of one namespace. Made by {@link DataStore.useNamespace}.
+ *
+ * Keys are well-formed strings of 1 to 1,978 bytes. A method that takes a key throws
+ * ERR_INVALID_KEY (TypeError when it is not a string) or ERR_KEY_TOO_LONG; the comments below do
+ * not repeat that.
+ *
+ * Values are null, booleans, numbers, strings, BigInt, Date, Uint8Array and the other typed
+ * arrays, and arrays, plain objects, Map and Set of these, nested to 512 levels, up to 512 MiB.
+ *
+ * `T` is what is read, `Input` what is written; they differ only under a schema that transforms.
+ */
+export interface Namespace<T = unknown, Input = T> {
+  /** The namespace's name. */
+  readonly name: string
+
+  /**
+   * The value of a key, or `undefined`. Sees every write that returned before the call began, in
+   * any process.
+   *
+   * @example const stage = status.get('stage')
+   */
+  get(key: string): T | undefined
+  /**
+   * The value of a key, or `fallback` when there is none.
+   *
+   * @example const done = meta.get('completed', 0)
+   */
+  get<F>(key: string, fallback: F): T | F
+  /**
+   * The value of a key with its version, times, writers and metadata, or `undefined`.
+   *
+   * @example const by = status.getEntry('stage')?.updatedBy
+   */
+  getEntry(key: string): Entry<T> | undefined
+  /**
+   * Whether a key exists. Cheaper than `get` for large values.
+   *
+   * @example if (!cache.has(url)) fetchInto(cache, url)
+   */
+  has(key: string): boolean
+  /**
+   * The values of several keys from one snapshot. Missing keys are left out.
+   *
+   * @example const { title, body } = page.getMany(['title', 'body'])
+   */
+  getMany(keys: Iterable<string>): Record<string, T>
+  /**
+   * Every key with its value, from one snapshot. "__proto__" is an own property like any other.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example const summaries = store.useNamespace('summary:repo').getAll({ prefix: 'src/' })
+   */
+  getAll(options?: RangeOptions): Record<string, T>
+  /**
+   * The keys, in byte order, from one snapshot.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example const jobs = queue.listKeys({ prefix: 'job:' })
+   */
+  listKeys(options?: RangeOptions): string[]
+  /**
+   * How many keys there are.
+   *
+   * @example const total = files.count()
+   */
+  count(): number
+  /**
+   * The keys, in byte order, read in chunks: the loop body may take its time and may write. A key
+   * that exists all the while comes exactly once; one that comes or goes meanwhile may or may not.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example for (const key of files.keys({ prefix: 'src/' })) console.log(key)
+   */
+  keys(options?: RangeOptions): IterableIterator<string>
+  /**
+   * The values, in byte order of their keys; else as {@link Namespace.keys}.
+   *
+   * @example for (const text of files.values({ limit: 100 })) index(text)
+   */
+  values(options?: RangeOptions): IterableIterator<T>
+  /**
+   * The keys with their values, in byte order of the keys; else as {@link Namespace.keys}.
+   *
+   * @example for (const [key, text] of files.entries()) index(key, text)
+   */
+  entries(options?: RangeOptions): IterableIterator<[string, T]>
+  /**
+   * As `entries()`.
+   *
+   * @example const everything = new Map(files)
+   */
+  [Symbol.iterator](): IterableIterator<[string, T]>
+
+  /**
+   * Writes a value and returns the entry's new version. When it returns, the value is on the disk
+   * and visible to every process.
+   *
+   * Errors: ERR_INVALID_VALUE (TypeError) names the place inside the value that cannot be stored,
+   * `undefined` itself included (use `delete`); ERR_VALUE_TOO_DEEP, ERR_VALUE_TOO_LARGE,
+   * ERR_SCHEMA, ERR_CONFLICT, ERR_INVALID_OPTION, ERR_STORE_FULL, ERR_NO_SPACE.
+   *
+   * @example const version = status.set('stage', 'parsed', { metadata: { source: 'cli' } })
+   */
+  set(key: string, value: Input, options?: SetOptions): number
+  /**
+   * Writes many values in one commit, all or none, and returns how many. Far cheaper than as many
+   * calls of `set`. Of a key given twice the last counts.
+   *
+   * Errors: as of {@link Namespace.set}, without ERR_CONFLICT.
+   *
+   * @example files.setMany(paths.map((path) => [path, readFileSync(path, 'utf8')]))
+   */
+  setMany(
+    entries: Iterable<readonly [string, Input]> | Record<string, Input>,
+    options?: Omit<SetOptions, 'ifVersion'>
+  ): number
+  /**
+   * Reads a value, changes it and writes the result, atomically over all processes; returns what
+   * was written. `fn` gets the value and its entry (`undefined` when there is none) and must be
+   * free of side effects, because it runs again when another writer was first. Returning
+   * `undefined` deletes the key. No lock is held while `fn` runs; throwing leaves all as it was.
+   *
+   * Errors: as of {@link Namespace.set}, and whatever `fn` throws.
+   *
+   * @example tasks.update('t1', (task) => task && { ...task, status: 'done' })
+   */
+  update(
+    key: string,
+    fn: (value: T | undefined, entry: Entry<T> | undefined) => Input | undefined,
+    options?: SetOptions
+  ): T | undefined
+  /**
+   * Adds to a number, atomically over all processes, and returns the new value. A missing key
+   * counts as 0. Metadata and time to live stay.
+   *
+   * Default of `by`: 1.
+   *
+   * Errors: ERR_NOT_A_NUMBER when the key holds something else; ERR_INVALID_OPTION for a `by`
+   * that is not a finite number; ERR_SCHEMA.
+   *
+   * @example const completed = meta.increment('completed')
+   */
+  increment(key: string, by?: number): number
+  /**
+   * Deletes a key and returns whether it was there.
+   *
+   * Errors: ERR_CONFLICT when `ifVersion` is given and the entry is at another version.
+   *
+   * @example const mine = tasks.delete('t1', { ifVersion: version })
+   */
+  delete(key: string, options?: DeleteOptions): boolean
+  /**
+   * Deletes several keys in one commit and returns how many were there.
+   *
+   * @example cache.deleteMany(['a', 'b'])
+   */
+  deleteMany(keys: Iterable<string>): number
+  /**
+   * Deletes all keys, or those under a prefix, in one commit and returns how many.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example store.useNamespace('pipeline:job-1').clear()
+   */
+  clear(options?: ClearOptions): number
+}
+
+/** How to delete. */
+export interface DeleteOptions {
+  /** Delete only if the entry is still at this version. Default: in any case. */
+  ifVersion?: number
+}
+
+/** What to clear. */
+export interface ClearOptions {
+  /** Only keys that begin with this. Default: all. */
+  prefix?: string
+}
+
+// ------------------------------------------------------------------------------------ the rest
+
+/** Sizes, counts and processes of a store. */
+export interface StoreStats {
+  /** Namespaces with at least one live key. */
+  namespaces: number
+  /** Live keys in all namespaces. */
+  keys: number
+  /** Bytes of the file that hold data. */
+  usedBytes: number
+  /** Bytes inside the file that later writes will fill first. */
+  freeBytes: number
+  /** Bytes the store may grow to. */
+  maxBytes: number
+  /** Version of the last commit. */
+  lastVersion: number
+  /** The live processes that have the store open. */
+  processes: ProcessStats[]
+}
+
+/** A live process that has the store open. */
+export interface ProcessStats {
+  /** Its process id. */
+  pid: number
+  /** Its agent's name. */
+  agent: string
+  /** Age of its oldest snapshot in milliseconds; 0 when it holds none. */
+  oldestSnapshotMs: number
+}
+
+/**
+ * Everything that can go wrong. Wrong types are TypeError and numbers out of range RangeError, as
+ * elsewhere in JavaScript; they have a `code` too, and answer `instanceof DataStoreError`. Made by
+ * this package only.
+ *
+ * @example
+ * try {
+ *   tasks.set('t1', task, { ifVersion })
+ * } catch (error) {
+ *   if (error instanceof DataStoreError && error.code === 'ERR_CONFLICT') return retry()
+ *   throw error
+ * }
+ */
+export class DataStoreError extends Error {
+  private constructor()
+  /** Whether a value was thrown by this package, by any copy of it. */
+  static [Symbol.hasInstance](value: unknown): value is DataStoreError
+  /** Which kind of error; stable over releases. docs/errors.md has cause and remedy of each. */
+  readonly code: ErrorCode
+  /** Whether the same call may succeed when tried again, with nothing changed by the caller. */
+  readonly retryable: boolean
+}
+
+/** The stable names of what can go wrong. */
+export type ErrorCode =
+  | 'ERR_INVALID_KEY'
+  | 'ERR_INVALID_NAMESPACE'
+  | 'ERR_INVALID_VALUE'
+  | 'ERR_INVALID_OPTION'
+  | 'ERR_KEY_TOO_LONG'
+  | 'ERR_VALUE_TOO_LARGE'
+  | 'ERR_VALUE_TOO_DEEP'
+  | 'ERR_SCHEMA'
+  | 'ERR_CONFLICT'
+  | 'ERR_NOT_A_NUMBER'
+  | 'ERR_CLOSED'
+  | 'ERR_READ_ONLY'
+  | 'ERR_NOT_FOUND'
+  | 'ERR_STORE_FULL'
+  | 'ERR_NO_SPACE'
+  | 'ERR_IO'
+  | 'ERR_CORRUPT'
+  | 'ERR_FORMAT_VERSION'
+  | 'ERR_UNSAFE_PATH'
+  | 'ERR_UNSUPPORTED_FILESYSTEM'
+  | 'ERR_PID_NAMESPACE'
+  | 'ERR_DUPLICATE_COPY'
+
+/**
+ * The Standard Schema interface, version 1, that zod, valibot, arktype and others implement
+ * (https://standardschema.dev, MIT; its authors invite copying the types).
+ */
+export interface StandardSchemaV1<Input = unknown, Output = Input> {
+  /** The schema's properties. */
+  readonly '~standard': {
+    /** Version of the standard. */
+    readonly version: 1
+    /** Name of the schema library. */
+    readonly vendor: string
+    /** Checks a value; must answer synchronously here. */
+    readonly validate: (
+      value: unknown
+    ) => StandardSchemaV1.Result<Output> | Promise<StandardSchemaV1.Result<Output>>
+    /** The inferred types; never present at run time. */
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
+  }
+}
+
+export namespace StandardSchemaV1 {
+  /** What a check answers: a value, or issues. */
+  type Result<Output> =
+    | { readonly value: Output; readonly issues?: undefined }
+    | { readonly issues: ReadonlyArray<Issue> }
+  /** Why a value was refused. */
+  interface Issue {
+    /** What is wrong. */
+    readonly message: string
+    /** Where in the value. */
+    readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined
+  }
+  /** The type a schema takes. */
+  type InferInput<S extends StandardSchemaV1> = NonNullable<S['~standard']['types']>['input']
+  /** The type a schema gives. */
+  type InferOutput<S extends StandardSchemaV1> = NonNullable<S['~standard']['types']>['output']
+}
