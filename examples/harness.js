@@ -3,6 +3,7 @@
 // What every example shares: a store of its own, agents as child processes, and a verdict.
 
 const { fork } = require('node:child_process')
+const { rmSync } = require('node:fs')
 const { mkdtemp, rm } = require('node:fs/promises')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
@@ -10,7 +11,8 @@ const { isDeepStrictEqual, inspect } = require('node:util')
 const { openStore } = require('..')
 
 /**
- * Runs one example in a temporary store, prints its verdict and sets the exit code.
+ * Runs one example in a temporary store, prints its verdict and sets the exit code. The store and
+ * the agents are gone afterwards, also when the user interrupts.
  * `body` gets the open store and `start`, which starts an agent on the same store.
  */
 async function runExample(name, body) {
@@ -23,11 +25,17 @@ async function runExample(name, body) {
     return agent
   }
   const store = openStore({ path, agent: 'runner' })
+  const interrupted = signal => {
+    for (const agent of agents) agent.stop()
+    rmSync(directory, { recursive: true, force: true })
+    process.kill(process.pid, signal)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, interrupted)
   try {
     const summary = await body({ store, start, directory })
     console.log(`ok ${name}: ${summary}`)
   } catch (error) {
-    console.error(`FAILED ${name}: ${error instanceof Mismatch ? error.message : error.stack}`)
+    console.error(`FAILED ${name}: ${error instanceof Failure ? error.message : error.stack}`)
     process.exitCode = 1
   } finally {
     for (const agent of agents) agent.stop()
@@ -55,7 +63,12 @@ function startAgent(script, { path, name, args = [] }) {
     child.once('close', (code, signal) => resolve({ code, signal, ...output }))
   })
   ended.catch(() => {})
-  return { child, ended, stop: () => child.kill('SIGKILL'), succeeded: () => succeeded(script, ended) }
+  return {
+    child,
+    ended,
+    stop: () => child.kill('SIGKILL'),
+    succeeded: () => succeeded(script, ended)
+  }
 }
 
 /** What the agent printed, once it has ended well; an error with its stderr if it has not. */
@@ -81,13 +94,14 @@ function message(agent, kind) {
   return received
 }
 
-class Mismatch extends Error {}
+/** An outcome that the user should read without a stack trace. */
+class Failure extends Error {}
 
 /** Throws unless both are deeply equal; the message shows both. */
 function check(what, actual, expected) {
   if (isDeepStrictEqual(actual, expected)) return
   const show = value => inspect(value, { depth: 6, maxStringLength: 2000 })
-  throw new Mismatch(`${what}\n  expected ${show(expected)}\n  found    ${show(actual)}`)
+  throw new Failure(`${what}\n  expected ${show(expected)}\n  found    ${show(actual)}`)
 }
 
-module.exports = { runExample, startAgent, message, check }
+module.exports = { runExample, message, check, Failure }

@@ -49,5 +49,6 @@ async function race(store, agent, manner) {
   }
   const claims = await Promise.all(finished)
   await Promise.all(racers.map(racer => racer.succeeded()))
-  return { owners: claims.filter(({ claimed }) => claimed).length, completed: work.get('completed') }
+  const owners = claims.filter(({ claimed }) => claimed).length
+  return { owners, completed: work.get('completed') }
 }

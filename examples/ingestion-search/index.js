@@ -29,15 +29,17 @@ runExample('ingestion-search', async ({ store, start }) => {
     const [, term] = query.match(/([\w:./]+)(?:'\)|\()$/)
     check(`files that have ${query}`, JSON.parse(await search(term)), grep(query))
   }
-  return `${queries.length} searches over ${Object.keys(repositories).length} repositories agree with the files`
+  return `${queries.length} searches over ${Object.keys(repositories).length} repositories ` +
+    'agree with the files'
 })
 
 /** Every file of the directory is in the store, letter for letter, and is counted. */
 function checkFiles(store, repository, directory) {
   const files = store.useNamespace(`files:${repository}`)
-  const expected = sources(directory).map(path => [path, readFileSync(join(directory, path), 'utf8')])
-  check(`files of ${repository}`, [...files.entries()].map(([path, { content }]) => [path, content]),
-    expected)
+  const stored = [...files.entries()].map(([path, { content }]) => [path, content])
+  const expected = sources(directory).map(path =>
+    [path, readFileSync(join(directory, path), 'utf8')])
+  check(`files of ${repository}`, stored, expected)
   const { bytes } = store.useNamespace(`meta:${repository}`).get('ingestion')
   check(`bytes of ${repository}`, bytes,
     expected.reduce((sum, [, text]) => sum + Buffer.byteLength(text), 0))

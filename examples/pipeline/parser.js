@@ -15,16 +15,17 @@ pipeline.set('status', { stage: 'parsed' })
 
 /** The fields of one line of CSV; a quoted field may hold commas. */
 function fields(line) {
-  return [...line.matchAll(/(?:^|,)(?:"([^"]*)"|([^,]*))/g)].map(([, quoted, bare]) => quoted ?? bare)
+  const matches = line.matchAll(/(?:^|,)(?:"([^"]*)"|([^,]*))/g)
+  return [...matches].map(([, quoted, bare]) => quoted ?? bare)
 }
 
 function order(header, row) {
-  const { date, region, product, ...rest } = Object.fromEntries(header.map((name, i) => [name, row[i]]))
+  const record = Object.fromEntries(header.map((name, i) => [name, row[i]]))
   return {
-    date: new Date(date),
-    region,
-    product,
-    quantity: Number(rest.quantity),
-    cents: Number(rest.quantity) * Number(rest.unit_price_cents)
+    date: new Date(record.date),
+    region: record.region,
+    product: record.product,
+    quantity: Number(record.quantity),
+    cents: Number(record.quantity) * Number(record.unit_price_cents)
   }
 }

@@ -13,8 +13,8 @@ const settings = z.strictObject({
 /** Version 2 of a value of version 1 or 2. */
 function upgrade(value) {
   if (value.version === 2) return value
-  const { endpoint, retry } = value
-  return { version: 2, endpoints: [endpoint], ...(retry !== undefined && { retries: Number(retry) }) }
+  const upgraded = { version: 2, endpoints: [value.endpoint] }
+  return value.retry === undefined ? upgraded : { ...upgraded, retries: Number(value.retry) }
 }
 
 module.exports = { settings, upgrade }

@@ -9,5 +9,6 @@ const [key, json] = process.argv.slice(2)
 try {
   useNamespace('settings', { schema }).set(key, JSON.parse(json))
 } catch (error) {
-  console.log(JSON.stringify({ code: error.code, namesTheField: error.message.includes('retries') }))
+  const namesTheField = error.message.includes('retries')
+  console.log(JSON.stringify({ code: error.code, namesTheField }))
 }

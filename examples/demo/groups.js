@@ -1,0 +1,23 @@
+'use strict'
+
+// The files, cut into numbered groups: the units in which agents take work.
+
+const maxGroupFiles = 64
+const maxGroupBytes = 2 * 1024 * 1024
+
+/** Cuts the list into groups of bounded size, as entries for `setMany`. */
+function cutIntoGroups(files) {
+  const groups = []
+  let bytes = Infinity
+  for (const { repository, path, bytes: size } of files) {
+    if (bytes + size > maxGroupBytes || groups.at(-1).length === maxGroupFiles) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1).push({ repository, path })
+    bytes += size
+  }
+  return groups.map((group, i) => [`group:${i + 1}`, group])
+}
+
+module.exports = { cutIntoGroups }

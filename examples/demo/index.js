@@ -1,0 +1,180 @@
+'use strict'
+
+// Three agents ingest a source tree into the store, three summarise it, and one searches it all
+// the while. Usage: npm run demo -- [directory]; without one, the project's dependencies.
+// At the end everything is checked against the files on the disk.
+
+const { realpathSync, readdirSync, statSync } = require('node:fs')
+const { join, resolve } = require('node:path')
+const { runExample, check, Failure } = require('../harness')
+const { expectedPaths, readDisk } = require('./disk')
+const { cutIntoGroups } = require('./groups')
+const { showProgress } = require('./progress')
+const { listFiles } = require('./tree')
+
+const agentsPerStage = 3
+const refreshMs = 100
+const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 })
+const count = (n, one, many = `${one}s`) => `${number.format(n)} ${n === 1 ? one : many}`
+const megabytes = bytes => `${number.format(bytes / 1e6)} MB`
+const line = (title, text) => console.log(`${title.padEnd(11)} ${text}`)
+
+function main(argument) {
+  const root = directoryToIngest(argument)
+  runExample('demo', async ({ store, start, directory }) => {
+    const tree = listFiles(root, realpathSync(directory))
+    if (tree.files.length === 0) throw new Failure(`there are no files to ingest in ${root}`)
+    const repositories = new Set(tree.files.map(({ repository }) => repository)).size
+    line('tree', `${count(tree.files.length, 'file')} of ` +
+      `${count(repositories, 'package')} in ${root}`)
+
+    const seconds = await ingestAndSummarise(store, start, root, tree.files)
+    const totals = storedCounts(store)
+    printCounts(totals, seconds)
+    printSkipped([...tree.skipped, ...store.useNamespace('demo:skipped')])
+    printStore(store)
+    const answers = store.useNamespace('demo:answers').getAll()
+    printAnswers(answers)
+
+    checkAgainstDisk(store, root, { exclude: realpathSync(directory), tree, totals, answers })
+    return `${count(totals.files, 'file')} from ${agentsPerStage} agents, every byte, ` +
+      'every count and 3 answers as on the disk'
+  })
+}
+
+/** The directory named by the user, who may have called npm from elsewhere. */
+function directoryToIngest(argument) {
+  const fallback = join(__dirname, '..', '..', 'node_modules')
+  const path = argument === undefined ? fallback : resolve(process.env.INIT_CWD ?? '.', argument)
+  try {
+    readdirSync(path)
+    return realpathSync(path)
+  } catch (error) {
+    const reasons = {
+      ENOENT: 'does not exist',
+      ENOTDIR: 'is not a directory',
+      EACCES: 'may not be read'
+    }
+    const reason = reasons[error.code] ?? error.message
+    console.error(`${path} ${reason}. Usage: npm run demo -- [directory]`)
+    process.exit(1)
+  }
+}
+
+/** Runs both stages with a search agent beside them; returns the seconds that each took. */
+async function ingestAndSummarise(store, start, root, files) {
+  store.useNamespace('demo:groups').setMany(cutIntoGroups(files))
+  const search = start(join(__dirname, 'search.js'))
+  const progress = showProgress(['ingest', 'summarise'], files.length)
+  const seconds = {}
+  try {
+    for (const stage of ['ingest', 'summarise']) {
+      const started = Date.now()
+      await runStage(store, start, { stage, root, progress })
+      seconds[stage] = (Date.now() - started) / 1000
+    }
+  } finally {
+    progress.stop()
+  }
+  if (search.child.connected) search.child.send('finish')
+  await search.succeeded()
+  return seconds
+}
+
+/** Runs the agents of one stage and shows how far each is, as the store tells it. */
+async function runStage(store, start, { stage, root, progress }) {
+  const done = store.useNamespace(`demo:${stage}`)
+  const show = () => {
+    const shares = done.getAll()
+    const sum = Object.values(shares).reduce((total, files) => total + files, 0)
+    const detail = Object.entries(shares).map(([name, n]) => `${name} ${n}`).join('  ')
+    progress.update(stage, sum, detail)
+  }
+  const names = Array.from({ length: agentsPerStage }, (_, i) => `${stage}-${i + 1}`)
+  const agents = names.map(name => start(join(__dirname, `${stage}.js`), { name, args: [root] }))
+  const timer = setInterval(show, refreshMs)
+  try {
+    await Promise.all(agents.map(agent => agent.succeeded()))
+  } finally {
+    clearInterval(timer)
+  }
+  show()
+}
+
+/** The sums of what the agents counted in `meta:*`. */
+function storedCounts(store) {
+  const totals = { files: 0, bytes: 0, lines: 0 }
+  for (const name of store.listNamespaces({ prefix: 'meta:' })) {
+    const counts = store.useNamespace(name).get('counts')
+    for (const field of Object.keys(totals)) totals[field] += counts[field]
+  }
+  return totals
+}
+
+function printCounts({ files, bytes, lines }, seconds) {
+  const rate = time => `${number.format(time)} s, ${number.format(files / time)} files/s`
+  line('ingested', `${count(files, 'file')}, ${count(lines, 'line')}, ${megabytes(bytes)} in ` +
+    `${rate(seconds.ingest)}, ${megabytes(bytes / seconds.ingest)}/s`)
+  line('summarised', `${count(files, 'file')} in ${rate(seconds.summarise)}`)
+}
+
+function printSkipped(reasons) {
+  const total = reasons.reduce((sum, [, n]) => sum + n, 0)
+  const detail = reasons.map(([reason, n]) => `${reason} (${number.format(n)})`).join(', ')
+  line('skipped', detail ? `${number.format(total)}: ${detail}` : 'none')
+}
+
+function printStore(store) {
+  const { namespaces, keys } = store.stats()
+  const onDisk = readdirSync(store.path).reduce((sum, name) =>
+    sum + statSync(join(store.path, name)).blocks * 512, 0)
+  line('store', `${megabytes(onDisk)} on disk, ${count(namespaces, 'namespace')}, ` +
+    count(keys, 'key'))
+}
+
+function printAnswers({ final, milliseconds, meanwhile }) {
+  line('search', `${count(final.summaries, 'summary', 'summaries')} in ` +
+    `${count(final.namespaces, 'namespace')} in ${number.format(milliseconds)} ms; ` +
+    `${count(meanwhile.searches, 'search', 'searches')} while the others wrote`)
+  const marks = final.todos.reduce((sum, [, n]) => sum + n, 0)
+  const most = answer => answer ? `${answer.name} (${count(answer.files.length, 'file')})` : 'none'
+  line('', `TODO or FIXME: ${count(marks, 'mark')} in ${count(final.todos.length, 'file')}`)
+  line('', `module imported by most files: ${most(final.imports)}`)
+  line('', `function defined in most files: ${most(final.functions)}`)
+}
+
+/** Compares the store with the disk: the files byte for byte, the counts, the answers. */
+function checkAgainstDisk(store, root, { exclude, tree, totals, answers }) {
+  const unstorable = new Set(tree.unstorable)
+  const paths = expectedPaths(root, exclude).filter(path => !unstorable.has(path))
+  const stored = locateFiles(store)
+  check('files on the disk but not in the store', paths.filter(path => !stored.has(path)), [])
+  check('files in the store but not on the disk', stored.size - paths.length, 0)
+
+  const different = []
+  const disk = readDisk(root, paths, (path, data) => {
+    const { namespace, key } = stored.get(path)
+    const file = store.useNamespace(namespace).get(key)
+    if (!data.equals(Buffer.from(file.text ?? file.data))) different.push(path)
+  })
+  check('files that differ from the disk', different, [])
+  check('counts', totals, disk.counts)
+  for (const question of ['todos', 'imports', 'functions']) {
+    check(`answer about ${question}`, answers.final[question], disk[question])
+  }
+  check('summaries', answers.final.summaries, totals.files)
+}
+
+/** Where the store keeps each file, by its path below the root. */
+function locateFiles(store) {
+  const places = new Map()
+  for (const namespace of store.listNamespaces({ prefix: 'files:' })) {
+    const repository = namespace.slice('files:'.length)
+    for (const key of store.useNamespace(namespace).keys()) {
+      places.set(repository === '.' ? key : `${repository}/${key}`, { namespace, key })
+    }
+  }
+  return places
+}
+
+main(process.argv[2])
