@@ -6,52 +6,20 @@
 //! file may be opened and closed again anywhere without harm, and why the guard of a killed
 //! process frees itself. Nothing here touches lock.mdb.
 //!
-//! The file name gives the pid namespace and the pid. The file has one page:
-//!
-//! | bytes       | content                                                              |
-//! |-------------|----------------------------------------------------------------------|
-//! | 0..8        | `chguard1`                                                           |
-//! | 8..12       | the C library                                                        |
-//! | 12..16      | length of the agent's name                                           |
-//! | 16..144     | the agent's name, UTF-8                                              |
-//! | 256 + 64 n  | slot n: when the snapshot in it began, in ms since 1970; 0 if none   |
-//!
-//! Numbers are in the machine's byte order: the file never leaves the machine.
-#![allow(unsafe_code)] // one block, in `Page::slot`
+//! The file's name gives the pid namespace and the pid, `page.rs` what is in it.
+
+mod page;
 
 use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use memmap2::{MmapOptions, MmapRaw};
-
+pub use self::page::SnapshotSlot;
+use self::page::{Header, LIBC, PAGE_BYTES, Page, now_ms, truncated};
 use crate::error::{Error, Result};
 use crate::limits::MAX_AGENT_BYTES;
 use crate::location::{create_private_directory, create_private_file};
-
-const PAGE_BYTES: usize = 4096;
-const MAGIC: &[u8; 8] = b"chguard1";
-const LIBC_AT: usize = 8;
-const AGENT_BYTES_AT: usize = 12;
-const AGENT_AT: usize = 16;
-const SLOTS_AT: usize = 256;
-/// A cache line each, so that the threads of a process do not slow each other.
-const SLOT_BYTES: usize = 64;
-const SLOTS: usize = (PAGE_BYTES - SLOTS_AT) / SLOT_BYTES;
-const _: () = assert!(AGENT_AT + MAX_AGENT_BYTES <= SLOTS_AT && SLOTS <= 64);
-
-/// The C library of this process. Its robust mutexes lie in lock.mdb, and no two libraries agree
-/// on their layout (hazard 14).
-const LIBC: u32 = if cfg!(target_env = "gnu") {
-    1
-} else if cfg!(target_env = "musl") {
-    2
-} else {
-    3
-};
 
 /// Held while a process opens, creates or recovers a store. Dropping it lets the next one in.
 #[derive(Debug)]
@@ -118,11 +86,10 @@ pub fn register(dir: &Path, agent: &str, _open: &OpenLock) -> Result<ProcessGuar
 /// The processes that have the store open, this one first.
 pub fn live_processes(dir: &Path, own: &ProcessGuard) -> Result<Vec<ProcessInfo>> {
     let now = now_ms();
-    let own_starts = (0..SLOTS).map(|index| own.page.slot(index).load(Ordering::Relaxed));
     let mut processes = vec![ProcessInfo {
         pid: std::process::id(),
         agent: own.agent.clone(),
-        oldest_snapshot_ms: age_of_oldest(now, own_starts),
+        oldest_snapshot_ms: age_of_oldest(now, own.page.starts()),
     }];
     for live in live_others(dir, Some(own))? {
         let (Some((_, pid)), Some(header)) = (live.name, live.header) else { continue };
@@ -138,26 +105,9 @@ pub fn others_alive(dir: &Path, own: Option<&ProcessGuard>) -> Result<bool> {
 }
 
 impl ProcessGuard {
-    /// Takes a slot to publish the age of a snapshot in. Where all are taken, the slot publishes
-    /// nothing; only the statistics know less then.
+    /// Takes a slot to publish the age of a snapshot in.
     pub fn claim_slot(&self) -> SnapshotSlot {
-        let mut taken = self.page.taken.load(Ordering::Relaxed);
-        loop {
-            let index = taken.trailing_ones() as usize;
-            if index >= SLOTS {
-                return SnapshotSlot { page: self.page.clone(), index: None };
-            }
-            let with_ours = taken | 1 << index;
-            match self.page.taken.compare_exchange_weak(
-                taken,
-                with_ours,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return SnapshotSlot { page: self.page.clone(), index: Some(index) },
-                Err(now) => taken = now,
-            }
-        }
+        SnapshotSlot::claim(&self.page)
     }
 }
 
@@ -170,87 +120,11 @@ impl Drop for ProcessGuard {
     }
 }
 
-/// A place where one thread publishes since when it holds a snapshot. Dropping it frees it.
-#[derive(Debug)]
-pub struct SnapshotSlot {
-    page: Arc<Page>,
-    index: Option<usize>,
-}
-
-impl SnapshotSlot {
-    /// A snapshot begins.
-    pub fn begin(&self) {
-        self.publish(now_ms());
-    }
-
-    /// The snapshot has ended.
-    pub fn end(&self) {
-        self.publish(0);
-    }
-
-    fn publish(&self, ms: u64) {
-        if let Some(index) = self.index {
-            self.page.slot(index).store(ms, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for SnapshotSlot {
-    fn drop(&mut self) {
-        self.end();
-        if let Some(index) = self.index {
-            self.page.taken.fetch_and(!(1 << index), Ordering::Release);
-        }
-    }
-}
-
-/// The guard file's page in memory.
-#[derive(Debug)]
-struct Page {
-    map: MmapRaw,
-    /// One bit per slot that a thread of this process has claimed.
-    taken: AtomicU64,
-}
-
-impl Page {
-    /// Writes the whole page before mapping it: on a full disk the write fails, where a store
-    /// into a mapped hole would kill the process (hazard 18).
-    fn create(mut file: &File, agent: &str) -> std::io::Result<Page> {
-        let mut bytes = Vec::with_capacity(PAGE_BYTES);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&LIBC.to_ne_bytes());
-        bytes.extend_from_slice(&(agent.len() as u32).to_ne_bytes());
-        bytes.extend_from_slice(agent.as_bytes());
-        bytes.resize(PAGE_BYTES, 0);
-        file.set_len(0)?;
-        file.write_all(&bytes)?;
-        let map = MmapOptions::new().len(PAGE_BYTES).map_raw(file)?;
-        Ok(Page { map, taken: AtomicU64::new(0) })
-    }
-
-    fn slot(&self, index: usize) -> &AtomicU64 {
-        assert!(index < SLOTS);
-        // SAFETY: the pointer lies inside the map of PAGE_BYTES (asserted), is aligned to 64 bytes
-        // because maps begin at a page, and lives as long as `self`. All processes reach these
-        // bytes by atomics or by read(2) only. The file is not truncated while it is mapped: its
-        // name is ours as long as we hold its lock, and whoever truncates takes the lock before.
-        unsafe {
-            AtomicU64::from_ptr(self.map.as_mut_ptr().add(SLOTS_AT + index * SLOT_BYTES).cast())
-        }
-    }
-}
-
 /// A guard file whose process is alive.
 struct Live {
     /// Pid namespace and pid, from the file's name.
     name: Option<(u64, u32)>,
     header: Option<Header>,
-}
-
-struct Header {
-    libc: u32,
-    agent: String,
-    starts: Vec<u64>,
 }
 
 fn refuse_incompatible(own: (u64, u32), live: Live) -> Result<()> {
@@ -338,25 +212,6 @@ fn probe(entry: &DirEntry) -> Result<Option<Live>> {
     Ok(Some(Live { name: parse_name(&entry.file_name().to_string_lossy()), header }))
 }
 
-impl Header {
-    fn parse(bytes: &[u8]) -> Option<Header> {
-        if bytes.get(..MAGIC.len())? != MAGIC || bytes.len() != PAGE_BYTES {
-            return None;
-        }
-        let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-        let agent_bytes = (number(AGENT_BYTES_AT)? as usize).min(MAX_AGENT_BYTES);
-        let agent = bytes.get(AGENT_AT..AGENT_AT + agent_bytes)?;
-        let starts = bytes.get(SLOTS_AT..)?.chunks_exact(SLOT_BYTES);
-        Some(Header {
-            libc: number(LIBC_AT)?,
-            agent: String::from_utf8_lossy(agent).into_owned(),
-            starts: starts
-                .filter_map(|slot| slot.first_chunk().copied().map(u64::from_ne_bytes))
-                .collect(),
-        })
-    }
-}
-
 fn parse_name(name: &str) -> Option<(u64, u32)> {
     let (namespace, pid) = name.split_once('-')?;
     Some((namespace.parse().ok()?, pid.parse().ok()?))
@@ -393,16 +248,230 @@ fn pid_namespace() -> u64 {
     0
 }
 
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as u64
-}
-
 fn age_of_oldest(now: u64, starts: impl Iterator<Item = u64>) -> u64 {
     starts.filter(|start| *start != 0).min().map_or(0, |oldest| now.saturating_sub(oldest))
 }
 
-/// The longest beginning of a text that has at most so many bytes and ends with a character.
-fn truncated(text: &str, limit_bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit_bytes)).unwrap_or_default()
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::ffi::OsStr;
+    use std::process::{Child, Command, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::page::LIBC_AT;
+    use super::*;
+
+    const CHILD_DIRECTORY: &str = "COMMONHOLD_TEST_GUARD_DIRECTORY";
+
+    fn registered(dir: &Path) -> Result<ProcessGuard> {
+        register(dir, "tester", &lock_open(dir).unwrap())
+    }
+
+    fn guard_files(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir.join("processes")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// A guard file that is locked as long as the returned file lives.
+    fn locked_guard_file(dir: &Path, name: &str, libc: u32) -> File {
+        fs::create_dir_all(dir.join("processes")).unwrap();
+        let file = create_private_file(&dir.join("processes").join(name)).unwrap();
+        file.lock().unwrap();
+        Page::create(&file, "somebody").unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &libc.to_ne_bytes(), LIBC_AT as u64)
+            .unwrap();
+        file
+    }
+
+    /// This test binary again, as another process that registers and then waits to be killed.
+    fn child_that_registers(dir: &Path, wrapper: &[&str]) -> Child {
+        let binary = std::env::current_exe().unwrap();
+        let command: Vec<_> = wrapper.iter().map(OsStr::new).chain([binary.as_os_str()]).collect();
+        let mut child = Command::new(command[0])
+            .args(&command[1..])
+            .args(["--exact", "guard::tests::body_of_the_child_process", "--nocapture"])
+            .env(CHILD_DIRECTORY, dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = String::new();
+        let mut stdout = child.stdout.take().unwrap();
+        let mut byte = [0];
+        while !output.contains("registered\n") {
+            assert_eq!(stdout.read(&mut byte).unwrap(), 1, "the child ended early: {output}");
+            output.push(char::from(byte[0]));
+        }
+        // Kept open, because the test harness in the child writes a summary at its end.
+        child.stdout = Some(stdout);
+        child
+    }
+
+    #[test]
+    fn body_of_the_child_process() {
+        let Some(dir) = std::env::var_os(CHILD_DIRECTORY) else { return };
+        let dir = PathBuf::from(dir);
+        let guard = register(&dir, "child", &lock_open(&dir).unwrap()).unwrap();
+        let slot = guard.claim_slot();
+        slot.begin();
+        println!("registered");
+        // Ends when the parent goes, whatever happens to it.
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn a_process_registers_and_unregisters() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = registered(dir.path()).unwrap();
+        let expected = format!("{}-{}", pid_namespace(), std::process::id());
+        assert_eq!(guard_files(dir.path()), [expected]);
+        assert!(!others_alive(dir.path(), Some(&guard)).unwrap());
+        assert!(others_alive(dir.path(), None).unwrap());
+        drop(guard);
+        assert!(guard_files(dir.path()).is_empty());
+        assert!(!others_alive(dir.path(), None).unwrap());
+    }
+
+    #[test]
+    fn a_second_copy_in_one_process_is_refused_and_harms_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = registered(dir.path()).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(registered(dir.path()), Err(Error::DuplicateCopy)));
+        }
+        // Asking opens and closes our own guard file; the lock must outlive that (hazard 7).
+        live_processes(dir.path(), &first).unwrap();
+        assert!(others_alive(dir.path(), None).unwrap());
+        drop(first);
+        assert!(registered(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn another_pid_namespace_is_refused_by_its_pid() {
+        let dir = tempfile::tempdir().unwrap();
+        let _other = locked_guard_file(dir.path(), "1-77", LIBC);
+        assert!(matches!(registered(dir.path()), Err(Error::PidNamespace { pid: 77 })));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_of_a_real_container_is_refused() {
+        // A private mount of /proc, because the child's pid is that of its own namespace.
+        let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        let possible = Command::new(unshare[0]).args(&unshare[1..]).arg("true").output();
+        if !possible.is_ok_and(|output| output.status.success()) {
+            return println!("skipped: only root can make a pid namespace here");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = child_that_registers(dir.path(), &unshare);
+        // A shell may lie between, so its pid there is not known; it is a small one.
+        let result = registered(dir.path());
+        assert!(matches!(result, Err(Error::PidNamespace { pid: 1..10 })), "{result:?}");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(registered(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn another_c_library_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = format!("{}-1", pid_namespace());
+        let _other = locked_guard_file(dir.path(), &name, if LIBC == 2 { 1 } else { 2 });
+        let error = registered(dir.path()).unwrap_err();
+        assert!(matches!(error, Error::FormatVersion(_)));
+        assert!(error.to_string().contains("musl") && error.to_string().contains("glibc"));
+    }
+
+    #[test]
+    fn a_live_file_of_an_unknown_layout_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = locked_guard_file(dir.path(), &format!("{}-1", pid_namespace()), LIBC);
+        file.set_len(100).unwrap();
+        assert!(matches!(registered(dir.path()), Err(Error::FormatVersion(_))));
+        let _garbage = locked_guard_file(dir.path(), "garbage", LIBC);
+        drop(file);
+        assert!(matches!(registered(dir.path()), Err(Error::FormatVersion(_))));
+    }
+
+    #[test]
+    fn what_dead_processes_and_accidents_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let processes = dir.path().join("processes");
+        fs::create_dir_all(processes.join("a directory")).unwrap();
+        let own = format!("{}-{}", pid_namespace(), std::process::id());
+        // Our own name: the pid of a dead process was given to us.
+        for name in ["1-77", "garbage", "", &own] {
+            if !name.is_empty() {
+                fs::write(processes.join(name), "killed between create and lock").unwrap();
+            }
+        }
+        let _guard = registered(dir.path()).unwrap();
+        let mut files = guard_files(dir.path());
+        files.sort();
+        let mut expected = vec![own, "a directory".to_owned()];
+        expected.sort();
+        assert_eq!(files, expected);
+    }
+
+    #[test]
+    fn another_process_is_seen_with_its_name_and_snapshot_until_it_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = registered(dir.path()).unwrap();
+        let mut child = child_that_registers(dir.path(), &[]);
+        let processes = live_processes(dir.path(), &guard).unwrap();
+        assert_eq!(processes.len(), 2);
+        assert_eq!((processes[0].pid, &*processes[0].agent), (std::process::id(), "tester"));
+        assert_eq!((processes[1].pid, &*processes[1].agent), (child.id(), "child"));
+        assert!(others_alive(dir.path(), Some(&guard)).unwrap());
+
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(live_processes(dir.path(), &guard).unwrap().len(), 1);
+        assert_eq!(guard_files(dir.path()).len(), 2, "the file of a killed process stays");
+        drop(guard);
+        let _guard = registered(dir.path()).unwrap();
+        assert_eq!(guard_files(dir.path()).len(), 1, "the next one to register removes it");
+    }
+
+    #[test]
+    fn readers_that_ask_do_not_disturb_a_registration() {
+        let dir = tempfile::tempdir().unwrap();
+        let registering = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while registering.load(Ordering::Relaxed) {
+                    others_alive(dir.path(), None).unwrap();
+                }
+            });
+            for _ in 0..500 {
+                drop(registered(dir.path()).unwrap());
+            }
+            registering.store(false, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn the_age_of_the_oldest_snapshot_is_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let guard = registered(dir.path()).unwrap();
+        let (old, young) = (guard.claim_slot(), guard.claim_slot());
+        young.begin();
+        old.publish(now_ms() - 60_000);
+        let age = live_processes(dir.path(), &guard).unwrap()[0].oldest_snapshot_ms;
+        assert!((60_000..120_000).contains(&age), "{age}");
+        old.end();
+        drop(young);
+        assert_eq!(live_processes(dir.path(), &guard).unwrap()[0].oldest_snapshot_ms, 0);
+    }
+
+    #[test]
+    fn one_process_opens_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock_open(dir.path()).unwrap();
+        let file = create_private_file(&dir.path().join("open.lock")).unwrap();
+        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(first);
+        assert!(file.try_lock().is_ok());
+    }
 }

@@ -182,3 +182,160 @@ fn absolute_variable(name: &str) -> Option<PathBuf> {
 fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| home.is_absolute())
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    const OTHER_USER: u32 = 65_534;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn give_away(path: &Path) -> bool {
+        let other = Some(rustix::fs::Uid::from_raw(OTHER_USER));
+        let given =
+            rustix::process::geteuid().is_root() && rustix::fs::chown(path, other, None).is_ok();
+        if !given {
+            println!("skipped: only root can give a file to another user");
+        }
+        given
+    }
+
+    fn assert_unsafe<T: std::fmt::Debug>(result: Result<T>, advice: &str) {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::UnsafePath { .. }), "{error}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+
+    #[test]
+    fn the_default_store_lies_below_the_data_directory() {
+        let path = default_path().unwrap();
+        assert!(path.is_absolute() && path.ends_with("commonhold/store"));
+    }
+
+    #[test]
+    fn a_given_path_becomes_absolute() {
+        let path = resolve(Some(Path::new("some/where"))).unwrap();
+        assert_eq!(path, std::env::current_dir().unwrap().join("some/where"));
+        assert!(matches!(resolve(Some(Path::new(""))), Err(Error::InvalidOption(_))));
+    }
+
+    #[test]
+    fn a_new_directory_is_private_with_its_parents() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a").join("b");
+        assert!(matches!(prepare_directory(&path, false), Err(Error::NotFound(_))));
+        let prepared = prepare_directory(&path, true).unwrap();
+        assert_eq!(prepared, fs::canonicalize(&path).unwrap());
+        assert_eq!((mode_of(&path), mode_of(&dir.path().join("a"))), (0o700, 0o700));
+    }
+
+    #[test]
+    fn a_readable_directory_of_ones_own_is_used_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        prepare_directory(dir.path(), true).unwrap();
+        assert_eq!(mode_of(dir.path()), 0o755);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused_with_the_cure() {
+        for mode in [0o720, 0o702, 0o1777] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
+            assert_unsafe(prepare_directory(dir.path(), true), "chmod go-w");
+            assert_eq!(mode_of(dir.path()), mode, "nothing was changed");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused_also_to_root_and_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let foreign = dir.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        if give_away(&foreign) {
+            assert_unsafe(prepare_directory(&foreign, true), "belongs to user 65534");
+            symlink(&foreign, dir.path().join("link")).unwrap();
+            assert_unsafe(prepare_directory(&dir.path().join("link"), true), "65534");
+        }
+    }
+
+    #[test]
+    fn a_link_to_ones_own_directory_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        fs::create_dir(&target).unwrap();
+        let link = dir.path().join("link");
+        symlink(&target, &link).unwrap();
+        let prepared = prepare_directory(&link, true).unwrap();
+        assert_eq!(prepared, fs::canonicalize(&target).unwrap());
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_an_invalid_option() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            for create in [true, false] {
+                let result = prepare_directory(&path, create);
+                assert!(matches!(result, Err(Error::InvalidOption(_))), "{result:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_to_nowhere_is_not_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        symlink(dir.path().join("nowhere"), &link).unwrap();
+        assert!(matches!(prepare_directory(&link, false), Err(Error::NotFound(_))));
+    }
+
+    #[test]
+    fn private_files_are_created_and_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        assert!(check_file(&path).is_ok(), "a missing file passes");
+        create_private_file(&path).unwrap();
+        assert_eq!(mode_of(&path), 0o600);
+        fs::write(&path, "kept").unwrap();
+        create_private_file(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"kept");
+        assert!(check_file(&path).is_ok());
+    }
+
+    #[test]
+    fn links_directories_and_shared_files_in_a_store_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        symlink(dir.path().join("nowhere"), &link).unwrap();
+        let shared = dir.path().join("shared");
+        fs::write(&shared, "").unwrap();
+        fs::set_permissions(&shared, Permissions::from_mode(0o660)).unwrap();
+        for (path, advice) in
+            [(&link, "remove it"), (&dir.path().to_path_buf(), "remove it"), (&shared, "chmod")]
+        {
+            assert_unsafe(check_file(path), advice);
+            assert_unsafe(create_private_file(path), advice);
+        }
+        assert!(!dir.path().join("nowhere").exists(), "the link was not followed");
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "").unwrap();
+        if give_away(&path) {
+            assert_unsafe(check_file(&path), "65534");
+            assert_unsafe(create_private_file(&path), "65534");
+        }
+    }
+}

@@ -16,8 +16,9 @@ use crate::page::{self, Data, Meta, PageError};
 /// two meta pages of the largest size.
 const MAX_EMPTY_FILE_BYTES: u64 = 2 * 65536;
 
-/// Commits that creating a store takes at most.
-const MAX_CREATION_TXN: u64 = 2;
+/// Commits of a store that was never finished. Creating takes one; each attempt that was cut short
+/// left one more.
+const MAX_CREATION_TXN: u64 = 16;
 
 /// How often meta pages are read again while other processes may be writing them. A write in
 /// progress is over in microseconds.
@@ -105,7 +106,7 @@ fn absent(marker_exists: bool) -> Result<Found> {
 }
 
 /// A data file without a marker is what an interrupted creation left, as long as it shows that it
-/// holds nothing else: all zeros, no commit, or the creating commit with internal databases only.
+/// holds nothing else: all zeros, no commit, or a few commits with internal databases only.
 fn check_unmarked(file: &File) -> Result<Found> {
     if is_zeros(file)? {
         // The disk had not got the meta pages when power went; LMDB begins anew at length 0.
@@ -230,5 +231,253 @@ fn page_error(which: &str, error: PageError) -> Error {
     match error {
         PageError::Io(error) => read_failed(error),
         PageError::Damaged(what) => Error::Corrupt(format!("{which} of data.mdb: {what}")),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used, unsafe_code)]
+    use std::os::unix::fs::FileExt;
+
+    use heed::types::Bytes;
+    use heed::{CommitOrAbort, Env, EnvOpenOptions, WithoutTls};
+
+    use super::*;
+
+    fn open(dir: &Path) -> Env<WithoutTls> {
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options.map_size(1 << 30).max_dbs(8).max_readers(200);
+        // SAFETY: the directory is the test's own, and each environment is opened once.
+        unsafe { options.open(dir) }.unwrap()
+    }
+
+    /// Puts values of the given sizes in one commit, then deletes the last ones in the same one.
+    fn commit(env: &Env<WithoutTls>, database: &str, sizes: &[usize], deleted: usize) {
+        let txn = env.write_txn().unwrap();
+        env.create_databases_and_commit(txn, |opener, txn| {
+            let database = opener.create_database::<Bytes, Bytes>(txn, Some(database))?;
+            for (index, size) in sizes.iter().enumerate() {
+                database.put(txn, &index.to_be_bytes(), &vec![7; *size])?;
+            }
+            for index in sizes.len() - deleted..sizes.len() {
+                database.delete(txn, &index.to_be_bytes())?;
+            }
+            heed::Result::Ok(CommitOrAbort::<_, ()>::Commit(()))
+        })
+        .unwrap();
+    }
+
+    /// A store of several commits, closed.
+    fn store() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let env = open(dir.path());
+        for _ in 0..5 {
+            commit(&env, "documents", &[100, 5_000, 100_000], 0);
+        }
+        dir
+    }
+
+    fn data_file(dir: &tempfile::TempDir) -> File {
+        File::options().read(true).write(true).open(dir.path().join("data.mdb")).unwrap()
+    }
+
+    fn bytes_of(dir: &tempfile::TempDir) -> u64 {
+        data_file(dir).metadata().unwrap().len()
+    }
+
+    fn assert_corrupt(result: Result<Found>, text: &str) {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Corrupt(_)), "{error}");
+        assert!(error.to_string().contains(text), "{error}");
+    }
+
+    #[test]
+    fn a_sound_store_passes_with_its_last_transaction() {
+        let dir = store();
+        for others_alive in [false, true] {
+            let found = check_data_file(dir.path(), true, others_alive).unwrap();
+            let Found::Store { map_bytes_needed, last_txn } = found else { panic!("{found:?}") };
+            assert_eq!(last_txn, 5);
+            assert!(map_bytes_needed > 100_000 && map_bytes_needed <= bytes_of(&dir));
+        }
+    }
+
+    #[test]
+    fn a_missing_or_empty_data_file_is_nothing_without_a_marker_and_corrupt_with_one() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(check_data_file(dir.path(), false, false).unwrap(), Found::Nothing);
+        assert_corrupt(check_data_file(dir.path(), true, false), "missing or empty");
+        File::create(dir.path().join("data.mdb")).unwrap();
+        assert_eq!(check_data_file(dir.path(), false, false).unwrap(), Found::Nothing);
+        assert_corrupt(check_data_file(dir.path(), true, true), "missing or empty");
+    }
+
+    #[test]
+    fn an_interrupted_creation_is_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()));
+        assert_eq!(check_data_file(dir.path(), false, false).unwrap(), Found::Nothing);
+        for _ in 0..MAX_CREATION_TXN {
+            commit(&open(dir.path()), "\u{1}meta", &[100], 0);
+            assert_eq!(check_data_file(dir.path(), false, false).unwrap(), Found::Nothing);
+        }
+        commit(&open(dir.path()), "\u{1}meta", &[100], 0);
+        assert_corrupt(check_data_file(dir.path(), false, false), "without commonhold.json");
+    }
+
+    #[test]
+    fn meta_pages_that_never_reached_the_disk_are_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("data.mdb"), [0; 8192]).unwrap();
+        assert_eq!(check_data_file(dir.path(), false, false).unwrap(), Found::Nothing);
+        commit(&open(dir.path()), "\u{1}meta", &[100], 0);
+    }
+
+    #[test]
+    fn the_data_file_of_another_program_is_refused_and_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        commit(&open(dir.path()), "theirs", &[100], 0);
+        let before = std::fs::read(dir.path().join("data.mdb")).unwrap();
+        assert_corrupt(check_data_file(dir.path(), false, false), "belongs to another program");
+        assert_eq!(std::fs::read(dir.path().join("data.mdb")).unwrap(), before);
+        std::fs::write(dir.path().join("data.mdb"), "no LMDB file").unwrap();
+        assert_corrupt(check_data_file(dir.path(), false, false), "without commonhold.json");
+    }
+
+    #[test]
+    fn a_damaged_meta_page_is_found_whichever_it_is() {
+        let last_page = 120;
+        for page in [0, 4096] {
+            // Offsets in the file: the page's header has 16 bytes.
+            for (at, bytes) in [
+                (10, vec![0, 0]),                       // flags of the page
+                (16, vec![0; 4]),                       // magic number
+                (20, vec![9]),                          // version
+                (16 + 24, vec![1]),                     // page size
+                (16 + 28, vec![1]),                     // flags
+                (16 + 72 + 40, vec![255, 255, 255, 0]), // root of the main tree
+                (16 + last_page, vec![0; 8]),           // last page
+                (16 + last_page, vec![255; 7]),         // last page
+                (0, vec![0; 152]),
+            ] {
+                let dir = store();
+                data_file(&dir).write_all_at(&bytes, page + at).unwrap();
+                assert_corrupt(check_data_file(dir.path(), true, false), "meta page");
+            }
+        }
+    }
+
+    /// Reads every byte of the documents that [`store`] wrote, through the map.
+    fn assert_intact(dir: &Path) {
+        let env = open(dir);
+        let txn = env.clone().static_read_txn().unwrap();
+        env.open_databases_and_commit(txn, |opener, txn| {
+            let database = opener.open_database::<Bytes, Bytes>(txn, Some("documents"))?.unwrap();
+            let values = database.iter(txn)?.map(|entry| entry.unwrap().1);
+            let lengths: Vec<_> =
+                values.inspect(|v| assert!(v.iter().all(|b| *b == 7))).map(<[u8]>::len).collect();
+            assert_eq!(lengths, [100, 5_000, 100_000]);
+            heed::Result::Ok(CommitOrAbort::<_, ()>::Commit(()))
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_file_cut_to_any_length_is_refused_unless_only_free_pages_are_gone() {
+        let whole = store();
+        let file = std::fs::read(whole.path().join("data.mdb")).unwrap();
+        let mut refused = 0;
+        let lengths: Vec<_> =
+            (0..file.len()).step_by(1000).chain([1, 4096, 8191, 8192, file.len() - 1]).collect();
+        for bytes in &lengths {
+            let dir = tempfile::tempdir().unwrap();
+            let cut = file.get(..*bytes).unwrap();
+            std::fs::write(dir.path().join("data.mdb"), cut).unwrap();
+            match check_data_file(dir.path(), true, false) {
+                Ok(_) => assert_intact(dir.path()),
+                result => {
+                    assert_corrupt(result, "");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > lengths.len() / 2, "{refused} of {}", lengths.len());
+    }
+
+    #[test]
+    fn pages_that_were_given_back_before_they_were_written_may_be_missing() {
+        let dir = store();
+        // The second value is larger than all free pages, so it lies at the end of the file.
+        commit(&open(dir.path()), "documents", &[10, 40_000_000], 1);
+        let short = bytes_of(&dir);
+        let found = check_data_file(dir.path(), true, false).unwrap();
+        let Found::Store { map_bytes_needed, .. } = found else { panic!("{found:?}") };
+        assert!(short < map_bytes_needed, "{short} {map_bytes_needed}: the test is void");
+        assert_eq!(bytes_of(&dir), map_bytes_needed);
+        commit(&open(dir.path()), "documents", &[50_000_000], 0);
+    }
+
+    #[test]
+    fn the_length_is_left_alone_while_others_are_alive() {
+        let dir = store();
+        commit(&open(dir.path()), "documents", &[10, 40_000_000], 1);
+        let short = bytes_of(&dir);
+        check_data_file(dir.path(), true, true).unwrap();
+        assert_eq!(bytes_of(&dir), short);
+    }
+
+    #[test]
+    fn random_bytes_never_do_worse_than_an_error() {
+        let whole = store();
+        let file = std::fs::read(whole.path().join("data.mdb")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
+        println!("seed {seed}");
+        let mut state = seed;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize
+        };
+        for _ in 0..300 {
+            let mut bytes = file.clone();
+            for _ in 0..1 + random() % 20 {
+                let at = random() % 9000.min(bytes.len());
+                *bytes.get_mut(at).unwrap() = random() as u8;
+            }
+            bytes.truncate(random() % bytes.len());
+            std::fs::write(dir.path().join("data.mdb"), &bytes).unwrap();
+            let _ = check_data_file(dir.path(), true, false);
+            let _ = check_data_file(dir.path(), false, false);
+        }
+    }
+
+    #[test]
+    fn the_lock_file_is_written_in_full_and_lmdb_takes_it() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        preallocate_lock_file(dir.path(), 1024, false).unwrap();
+        let path = dir.path().join("lock.mdb");
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert_eq!(metadata.mode() & 0o777, 0o600);
+        assert!(metadata.len() >= 1024 * 64 && metadata.blocks() * 512 >= metadata.len());
+        let env = open(dir.path());
+        assert!(env.info().maximum_number_of_readers >= 1024);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), metadata.len());
+    }
+
+    #[test]
+    fn a_short_lock_file_is_filled_up_only_when_nobody_uses_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock.mdb");
+        std::fs::write(&path, "short").unwrap();
+        preallocate_lock_file(dir.path(), 1024, true).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"short");
+        preallocate_lock_file(dir.path(), 1024, false).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.starts_with(b"short") && bytes.len() >= 65536);
+        preallocate_lock_file(dir.path(), 126, false).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "a longer file is left alone");
     }
 }
