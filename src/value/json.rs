@@ -83,7 +83,7 @@ fn read_ext(reader: &Reader<'_>, kind: i8, payload: &[u8]) -> Result<Value> {
 
 /// An object if every key is a string in JSON, else an array of pairs.
 fn map(elements: Vec<Value>) -> Result<Value> {
-    if elements.len() % 2 != 0 {
+    if elements.len() % 2 == 1 {
         return Err(corrupt("a map has a key without a value"));
     }
     let is_object = elements.iter().step_by(2).all(Value::is_string);
@@ -280,7 +280,7 @@ fn write_str(out: &mut Vec<u8>, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The header of a container: a fixed form below 16, else `token` with 16 or `token + 1` with 32 bits.
+/// The header of a container: `fixed` below 16 elements, else `token` (16 bits) or the next (32).
 fn write_header(out: &mut Vec<u8>, fixed: u8, token: u8, length: usize) -> Result<()> {
     if length < 16 {
         out.push(fixed | length as u8);
