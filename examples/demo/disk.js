@@ -128,9 +128,11 @@ function skip(text, from, test) {
 }
 
 function longest(index) {
-  let best = null
+  const best = { name: 'none', files: [], names: 0, mentions: 0 }
   for (const [name, files] of [...index].sort(byFirst)) {
-    if (!best || files.length > best.files.length) best = { name, files: files.sort() }
+    if (files.length > best.files.length) Object.assign(best, { name, files: files.sort() })
+    best.names += 1
+    best.mentions += files.length
   }
   return best
 }

@@ -36,6 +36,7 @@ function main(argument) {
     const answers = store.useNamespace('demo:answers').getAll()
     printAnswers(answers)
 
+    line('check', 'reading every file again, without the store')
     checkAgainstDisk(store, root, { exclude: realpathSync(directory), tree, totals, answers })
     return `${count(totals.files, 'file')} from ${agentsPerStage} agents, every byte, ` +
       'every count and 3 answers as on the disk'
@@ -137,7 +138,8 @@ function printAnswers({ final, milliseconds, meanwhile }) {
     `${count(final.namespaces, 'namespace')} in ${number.format(milliseconds)} ms; ` +
     `${count(meanwhile.searches, 'search', 'searches')} while the others wrote`)
   const marks = final.todos.reduce((sum, [, n]) => sum + n, 0)
-  const most = answer => answer ? `${answer.name} (${count(answer.files.length, 'file')})` : 'none'
+  const most = ({ name, files, names }) =>
+    `${name}, ${count(files.length, 'file')} (of ${count(names, 'name')})`
   line('', `TODO or FIXME: ${count(marks, 'mark')} in ${count(final.todos.length, 'file')}`)
   line('', `module imported by most files: ${most(final.imports)}`)
   line('', `function defined in most files: ${most(final.functions)}`)

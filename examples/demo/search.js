@@ -60,11 +60,12 @@ function note(index, name, file) {
   else index.set(name, [file])
 }
 
-/** The name with the most files, the first in order among equals; null if there is none. */
+/** The name with the most files, the first in order among equals, and how many there are. */
 function mostFiles(index) {
-  const [best] = [...index].sort(([a, filesA], [b, filesB]) =>
+  const [[name, files] = ['none', []]] = [...index].sort(([a, filesA], [b, filesB]) =>
     filesB.length - filesA.length || (a < b ? -1 : 1))
-  return best ? { name: best[0], files: best[1].sort() } : null
+  const mentions = [...index.values()].reduce((sum, { length }) => sum + length, 0)
+  return { name, files: files.sort(), names: index.size, mentions }
 }
 
 run()
