@@ -79,7 +79,7 @@ for (const [method, [call, option]] of Object.entries(withOptions)) {
         message: new RegExp(`\\b${option}\\b`)
       })
     }
-    const swapped = option[1] + option[0] + option.slice(2)
+    const swapped = option.replace(/(.)(.)$/, '$2$1')
     throwsCode(() => call(context, { [swapped]: 1 }), 'ERR_INVALID_OPTION', {
       message: new RegExp(`${swapped}.*\\b${option}\\b`)
     })
@@ -87,7 +87,7 @@ for (const [method, [call, option]] of Object.entries(withOptions)) {
       if (method === 'openStore' && typeof options === 'string') continue
       throwsCode(() => call(context, options), 'ERR_INVALID_OPTION', { type: TypeError })
     }
-    call(context, undefined)?.close?.()
+    if (method !== 'openStore') call(context, undefined)
   })
 }
 
