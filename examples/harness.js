@@ -30,7 +30,7 @@ async function runExample(name, body) {
     rmSync(directory, { recursive: true, force: true })
     process.kill(process.pid, signal)
   }
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, interrupted)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, interrupted)
   try {
     const summary = await body({ store, start, directory })
     console.log(`ok ${name}: ${summary}`)
