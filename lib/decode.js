@@ -136,7 +136,11 @@ function enter (elements) {
 function readArray (length) {
   enter(length)
   const array = new Array(length)
-  for (let i = 0; i < length; i++) array[i] = read()
+  for (let i = 0; i < length; i++) {
+    // Vectors are long: a float that goes straight into the array is never boxed.
+    if (src[pos] === 0xcb) array[i] = view.getFloat64(take(9) + 1)
+    else array[i] = read()
+  }
   depth--
   return array
 }
