@@ -1,3 +1,5 @@
+//! Links the addon against what the host process provides.
+
 fn main() {
     #[cfg(feature = "node")]
     napi_build::setup();

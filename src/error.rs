@@ -26,7 +26,9 @@ pub enum Error {
     InvalidOption(String),
 
     /// A key has more bytes than LMDB can index.
-    #[error("the key has {bytes} bytes of UTF-8, the limit is {limit}: shorten it, or store the long part in the value")]
+    #[error(
+        "the key has {bytes} bytes of UTF-8, the limit is {limit}: shorten it, or store the long part in the value"
+    )]
     KeyTooLong {
         /// Bytes of the key.
         bytes: usize,
@@ -53,7 +55,9 @@ pub enum Error {
     },
 
     /// The entry changed since the caller read it.
-    #[error("{key:?} in {namespace:?} is at version {actual}, not {expected}: another writer was first; read it again and retry, or use update()")]
+    #[error(
+        "{key:?} in {namespace:?} is at version {actual}, not {expected}: another writer was first; read it again and retry, or use update()"
+    )]
     Conflict {
         /// Namespace of the entry.
         namespace: String,
@@ -66,7 +70,9 @@ pub enum Error {
     },
 
     /// `increment` met a value that is not a number.
-    #[error("{key:?} in {namespace:?} holds {found}, which cannot be incremented: use update() or another key")]
+    #[error(
+        "{key:?} in {namespace:?} holds {found}, which cannot be incremented: use update() or another key"
+    )]
     NotANumber {
         /// Namespace of the entry.
         namespace: String,
@@ -89,14 +95,15 @@ pub enum Error {
     NotFound(PathBuf),
 
     /// The store has grown to its maximum size.
-    #[error("the store has reached its largest size of {limit_bytes} bytes: delete what is no longer needed, or open it with a larger maxSize")]
-    StoreFull {
-        /// Size of the memory map in bytes.
-        limit_bytes: u64,
-    },
+    #[error(
+        "the store has reached its largest size: delete what is no longer needed, or open it with a larger maxSize (stats().maxBytes is the present one); nothing was written"
+    )]
+    StoreFull,
 
     /// The disk is full.
-    #[error("no space left on the device that holds the store: free some and try again; nothing was written")]
+    #[error(
+        "no space left on the device that holds the store: free some and try again; nothing was written"
+    )]
     NoSpace,
 
     /// The operating system reported an error.
@@ -109,11 +116,15 @@ pub enum Error {
     },
 
     /// An earlier write failed in a way that leaves the state of the disk unknown.
-    #[error("an earlier write to this store failed ({0}): close every handle and open the store again before writing")]
+    #[error(
+        "an earlier write to this store failed ({0}): close every handle and open the store again before writing"
+    )]
     Poisoned(String),
 
     /// The store's bytes are damaged.
-    #[error("the store is damaged: {0}. Do not write to it; copy the directory, then restore a backup")]
+    #[error(
+        "the store is damaged: {0}. Do not write to it; copy the directory, then restore a backup"
+    )]
     Corrupt(String),
 
     /// The store was written by a newer version of this package, or by another C library.
@@ -139,14 +150,18 @@ pub enum Error {
     },
 
     /// A process in another container has the store open.
-    #[error("process {pid} of another pid namespace (container) has this store open: processes that share a store must share a pid namespace (docker run --pid, or one container)")]
+    #[error(
+        "process {pid} of another pid namespace (container) has this store open: processes that share a store must share a pid namespace (docker run --pid, or one container)"
+    )]
     PidNamespace {
         /// The other process, as numbered in its own namespace.
         pid: u32,
     },
 
     /// A second copy of this package in the same process.
-    #[error("another copy of commonhold in this process has the store open: install one version only (npm ls commonhold shows them)")]
+    #[error(
+        "another copy of commonhold in this process has the store open: install one version only (npm ls commonhold shows them)"
+    )]
     DuplicateCopy,
 }
 
@@ -233,7 +248,7 @@ impl Error {
             Error::Closed => Code::Closed,
             Error::ReadOnly => Code::ReadOnly,
             Error::NotFound(_) => Code::NotFound,
-            Error::StoreFull { .. } => Code::StoreFull,
+            Error::StoreFull => Code::StoreFull,
             Error::NoSpace => Code::NoSpace,
             Error::Io { .. } | Error::Poisoned(_) => Code::Io,
             Error::Corrupt(_) => Code::Corrupt,

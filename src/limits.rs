@@ -51,8 +51,8 @@ pub const MIN_MAP_BYTES: u64 = 16 * 1024 * 1024;
 /// How long an unused snapshot is kept for the next read, in milliseconds.
 pub const SNAPSHOT_KEPT_MS: u64 = 5;
 
-/// Expired entries removed along with one commit.
-pub const SWEEP_ENTRIES_PER_COMMIT: usize = 64;
+/// Expired entries removed in one commit of the sweeper.
+pub const SWEEP_ENTRIES_PER_COMMIT: usize = 1_000;
 
 /// Versions stay exact in a JavaScript number.
 pub const MAX_VERSION: u64 = (1 << 53) - 1;

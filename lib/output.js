@@ -1,0 +1,82 @@
+'use strict'
+
+// The buffer that native reads write into, one per thread (see src/node/output.rs).
+
+const native = require('./native')
+const { decode, decodeMany } = require('./codec')
+
+const HEADER_BYTES = 64
+const SMALL_BYTES = 256 * 1024
+const ENTRIES = 0
+const END = 1
+const DONE = 2
+const NEEDED = 3
+
+let buffer
+let header
+
+function allocate (bytes) {
+  buffer = Buffer.allocUnsafeSlow(bytes)
+  header = new Float64Array(buffer.buffer, 0, HEADER_BYTES / 8)
+  native.setOutput(buffer)
+}
+allocate(SMALL_BYTES)
+
+/** Gives a buffer that was needed for one large value back to the collector. */
+function shrink () {
+  if (buffer.length > SMALL_BYTES) allocate(SMALL_BYTES)
+}
+
+/** The value that a native `get` left; `fallback` where there is none. */
+function readValue (namespace, key, fallback) {
+  let end = native.get(namespace, key)
+  if (end > 0) return decode(buffer, HEADER_BYTES, end)
+  if (end === -1) return fallback
+  // The value may have grown again before the next look.
+  while (end < -1) {
+    allocate(-end)
+    end = native.get(namespace, key)
+  }
+  const value = end === -1 ? fallback : decode(buffer, HEADER_BYTES, end)
+  shrink()
+  return value
+}
+
+/** The fields that a native `getEntry` left, and the value last; undefined where there is none. */
+function readEntry (namespace, key) {
+  let end = native.getEntry(namespace, key)
+  while (end < -1) {
+    allocate(-end)
+    end = native.getEntry(namespace, key)
+  }
+  const fields = end === -1 ? undefined : decodeMany(buffer, HEADER_BYTES, end)
+  shrink()
+  return fields
+}
+
+/** Calls `take(keys, values)` for each chunk of a scan, until it ends. */
+function drain (scan, withValues, take) {
+  try {
+    while (!readChunk(scan, withValues, take));
+  } finally {
+    native.endScan(scan)
+    shrink()
+  }
+}
+
+/** Calls `take(keys, values)` for the next chunk of a scan; returns whether the scan has ended. */
+function readChunk (scan, withValues, take) {
+  let keys = native.nextChunk(scan)
+  while (header[NEEDED] > 0) {
+    allocate(header[NEEDED])
+    keys = native.nextChunk(scan)
+  }
+  const done = header[DONE] === 1
+  if (header[ENTRIES] > 0) {
+    const values = withValues ? decodeMany(buffer, HEADER_BYTES, header[END]) : undefined
+    take(typeof keys === 'string' ? keys.split('\0') : keys, values)
+  }
+  return done
+}
+
+module.exports = { readValue, readEntry, readChunk, drain, shrink }

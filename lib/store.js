@@ -1,0 +1,133 @@
+'use strict'
+
+// The face of a store.
+
+const path = require('node:path')
+const native = require('./native')
+const { DataStoreError, makeError, retryableCodes, typeError } = require('./errors')
+const { Namespace } = require('./namespace')
+const { checkOptions, checkInteger, checkBoolean, checkString, checkName } = require('./options')
+
+native.setErrorMaker(makeError)
+for (const code of native.retryableCodes().split(' ')) retryableCodes.add(code)
+
+const OPEN_OPTIONS = ['path', 'agent', 'maxSize', 'readOnly']
+const MIN_SIZE = 1024 * 1024
+const DEFAULT_NAMESPACE = 'default'
+
+class DataStore {
+  #options
+  #native
+  #closed = false
+  #default
+
+  /** For openStore and the default store only. */
+  constructor (options, lazy) {
+    this.#options = checkOpenOptions(options)
+    if (!lazy) this.#handle()
+  }
+
+  /** Opens on first use. */
+  #handle () {
+    if (this.#closed) throw closedError()
+    this.#native ??= native.open(...this.#options)
+    return this.#native
+  }
+
+  get path () {
+    return native.path(this.#handle())
+  }
+
+  get agent () {
+    return native.agent(this.#handle())
+  }
+
+  useNamespace (name, options) {
+    return new Namespace(this.#handle(), checkName(name), options)
+  }
+
+  listNamespaces (options) {
+    const { prefix } = checkOptions(options, ['prefix'], 'listNamespaces')
+    const names = native.listNamespaces(this.#handle(), checkString(prefix, 'prefix'))
+    return names === '' ? [] : names.split('\0')
+  }
+
+  #defaultNamespace () {
+    if (this.#closed) throw closedError()
+    this.#default ??= this.useNamespace(DEFAULT_NAMESPACE)
+    return this.#default
+  }
+
+  get (key, fallback) {
+    return this.#defaultNamespace().get(key, fallback)
+  }
+
+  set (key, value, options) {
+    return this.#defaultNamespace().set(key, value, options)
+  }
+
+  has (key) {
+    return this.#defaultNamespace().has(key)
+  }
+
+  delete (key) {
+    return this.#defaultNamespace().delete(key)
+  }
+
+  flush () {
+    native.flush(this.#handle())
+  }
+
+  async backup (directory, options) {
+    const { compact } = checkOptions(options, ['compact'], 'backup')
+    if (typeof directory !== 'string' || directory === '') {
+      throw typeError('ERR_INVALID_OPTION', 'backup takes the path of a directory')
+    }
+    const failure = await native.backup(
+      this.#handle(), path.resolve(directory), checkBoolean(compact, 'compact') ?? false)
+    if (failure.length > 0) throw new DataStoreError(...failure)
+  }
+
+  stats () {
+    return JSON.parse(native.stats(this.#handle()))
+  }
+
+  close () {
+    if (this.#native !== undefined && !this.#closed) native.close(this.#native)
+    this.#closed = true
+  }
+
+  [Symbol.dispose] () {
+    this.close()
+  }
+}
+
+function closedError () {
+  return new DataStoreError('ERR_CLOSED', 'the store is closed: open it again with openStore()')
+}
+
+/** The arguments of the native `open`. */
+function checkOpenOptions (options) {
+  if (typeof options === 'string') options = { path: options }
+  const { path: directory, agent, maxSize, readOnly } =
+    checkOptions(options, OPEN_OPTIONS, 'openStore')
+  if (checkString(directory, 'path') === '') {
+    throw typeError('ERR_INVALID_OPTION', 'path is not empty')
+  }
+  return [
+    directory,
+    checkString(agent, 'agent') || defaultAgent(),
+    checkInteger(maxSize, 'maxSize (bytes)', MIN_SIZE, Number.MAX_SAFE_INTEGER) ?? -1,
+    checkBoolean(readOnly, 'readOnly') ?? false
+  ]
+}
+
+/** $COMMONHOLD_AGENT, else the name of the script. */
+function defaultAgent () {
+  const script = process.argv[1]
+  const name = process.env.COMMONHOLD_AGENT ||
+    (script === undefined ? 'node' : path.basename(script, path.extname(script)))
+  return name.toWellFormed()
+}
+
+module.exports = { DataStore }

@@ -1,0 +1,182 @@
+//! A batch: preconditions and mutations that take effect together or not at all.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_NAMESPACES, MAX_TTL_MS, MAX_VALUE_BYTES};
+use crate::names::{check_key, check_namespace};
+
+/// What becomes of an entry's time to live when it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// The entry keeps the one it has, if any.
+    Keep,
+    /// The entry does not expire.
+    Never,
+    /// The entry is gone this many milliseconds after the commit.
+    AfterMs(u64),
+}
+
+/// Fields to merge into an entry's metadata; null removes one.
+pub type MetadataPatch = Map<String, Value>;
+
+/// A condition on one entry: its version, or 0 where there must be none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Precondition<'a> {
+    pub namespace: usize,
+    pub key: &'a str,
+    pub version: u64,
+}
+
+/// One change. `namespace` is an index into the batch's namespaces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mutation<'a> {
+    Set {
+        namespace: usize,
+        key: &'a str,
+        value: &'a [u8],
+        ttl: Ttl,
+        metadata: Option<&'a MetadataPatch>,
+    },
+    Increment {
+        namespace: usize,
+        key: &'a str,
+        by: f64,
+    },
+    Delete {
+        namespace: usize,
+        key: &'a str,
+    },
+    Clear {
+        namespace: usize,
+        prefix: &'a str,
+    },
+    /// Removes an entry whose row in the expiry index is due.
+    Expire {
+        namespace: usize,
+        key: &'a str,
+        row_key: &'a [u8],
+    },
+}
+
+/// What one mutation did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outcome {
+    /// The entry was written.
+    Set,
+    /// The number after an increment.
+    Incremented(f64),
+    /// How many live entries were removed.
+    Removed(u64),
+}
+
+/// Preconditions and mutations over at most 100 namespaces.
+///
+/// ```
+/// use commonhold::{Batch, Ttl};
+/// let mut batch = Batch::new();
+/// let jobs = batch.namespace("jobs")?;
+/// batch.require_version(jobs, "job-1", 0)?;
+/// batch.set(jobs, "job-1", &[0xc0], Ttl::Never, None)?;
+/// # Ok::<(), commonhold::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Batch<'a> {
+    pub(crate) namespaces: Vec<&'a str>,
+    pub(crate) preconditions: Vec<Precondition<'a>>,
+    pub(crate) mutations: Vec<Mutation<'a>>,
+    bytes: usize,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty batch.
+    pub fn new() -> Batch<'a> {
+        Batch::default()
+    }
+
+    /// The index by which the other methods name a namespace.
+    ///
+    /// Fails with [`Error::InvalidNamespace`], or [`Error::InvalidOption`] at the 101st.
+    pub fn namespace(&mut self, name: &'a str) -> Result<usize> {
+        if let Some(index) = self.namespaces.iter().position(|known| *known == name) {
+            return Ok(index);
+        }
+        check_namespace(name)?;
+        if self.namespaces.len() == MAX_BATCH_NAMESPACES {
+            return Err(Error::InvalidOption(format!(
+                "one batch may touch at most {MAX_BATCH_NAMESPACES} namespaces: split it"
+            )));
+        }
+        self.namespaces.push(name);
+        Ok(self.namespaces.len() - 1)
+    }
+
+    /// Fails the whole batch unless the entry is at `version` (0: unless there is none).
+    pub fn require_version(&mut self, namespace: usize, key: &'a str, version: u64) -> Result<()> {
+        check_key(key)?;
+        self.preconditions.push(Precondition { namespace, key, version });
+        Ok(())
+    }
+
+    /// Writes an entry. `value` is one MessagePack value.
+    pub fn set(
+        &mut self,
+        namespace: usize,
+        key: &'a str,
+        value: &'a [u8],
+        ttl: Ttl,
+        metadata: Option<&'a MetadataPatch>,
+    ) -> Result<()> {
+        check_key(key)?;
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(Error::ValueTooLarge {
+                what: "the value",
+                bytes: value.len(),
+                limit: MAX_VALUE_BYTES,
+            });
+        }
+        if let Ttl::AfterMs(ms) = ttl
+            && (ms == 0 || ms > MAX_TTL_MS)
+        {
+            return Err(Error::InvalidOption(format!(
+                "ttl is between 1 and {MAX_TTL_MS} milliseconds"
+            )));
+        }
+        self.bytes += key.len() + value.len();
+        if self.bytes > MAX_BATCH_BYTES {
+            return Err(Error::ValueTooLarge {
+                what: "the batch",
+                bytes: self.bytes,
+                limit: MAX_BATCH_BYTES,
+            });
+        }
+        self.mutations.push(Mutation::Set { namespace, key, value, ttl, metadata });
+        Ok(())
+    }
+
+    /// Adds to a number; a missing entry counts as 0.
+    pub fn increment(&mut self, namespace: usize, key: &'a str, by: f64) -> Result<()> {
+        check_key(key)?;
+        if !by.is_finite() {
+            return Err(Error::InvalidOption("an increment is a finite number".into()));
+        }
+        self.mutations.push(Mutation::Increment { namespace, key, by });
+        Ok(())
+    }
+
+    /// Removes an entry.
+    pub fn delete(&mut self, namespace: usize, key: &'a str) -> Result<()> {
+        check_key(key)?;
+        self.mutations.push(Mutation::Delete { namespace, key });
+        Ok(())
+    }
+
+    /// Removes every entry whose key begins with `prefix` (all, if it is empty).
+    pub fn clear(&mut self, namespace: usize, prefix: &'a str) {
+        self.mutations.push(Mutation::Clear { namespace, prefix });
+    }
+
+    pub(crate) fn expire(&mut self, namespace: usize, key: &'a str, row_key: &'a [u8]) {
+        self.mutations.push(Mutation::Expire { namespace, key, row_key });
+    }
+}

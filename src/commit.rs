@@ -1,0 +1,268 @@
+//! The one write path: every mutation of every kind passes through [`Shared::commit`].
+//!
+//! A batch is applied inside one LMDB write transaction on one thread in one call. It either
+//! commits whole or leaves nothing behind. No JavaScript runs and no lock but the store's own is
+//! waited for while the transaction is open.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use heed::types::Bytes;
+use heed::{CommitOrAbort, CommitToken, OnCommit, RwTxn};
+
+use crate::apply::{Application, Target};
+use crate::batch::{Batch, Mutation, Outcome};
+use crate::environment::{Database, Environment, Handle, lmdb_error};
+use crate::error::{Error, Result};
+use crate::expiry::{now_ms, visit_due};
+use crate::limits::{MAX_BATCH_NAMESPACES, MAX_VERSION, SWEEP_ENTRIES_PER_COMMIT};
+use crate::shared::{Shared, WriterState};
+
+/// What a batch did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// The version of everything that the batch wrote; `None` where it changed nothing.
+    pub version: Option<u64>,
+    /// One for each mutation, in order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Databases created by a transaction, to be kept once it has committed.
+struct Created<'txn>(Vec<(usize, Database<'txn>)>, Committed);
+
+impl OnCommit for Created<'_> {
+    type Committed = (Vec<(usize, Handle)>, Committed);
+
+    fn on_commit(self, token: &CommitToken) -> Self::Committed {
+        let Created(databases, committed) = self;
+        let keep = |(index, database): (usize, Database)| (index, database.on_commit(token));
+        (databases.into_iter().map(keep).collect(), committed)
+    }
+}
+
+/// Errors inside heed's closure, which wants to convert its own.
+enum Failure {
+    Ours(Error),
+    Commit(heed::Error),
+}
+
+/// The result of a transaction.
+type Attempt<T> = std::result::Result<T, Failure>;
+
+impl From<heed::Error> for Failure {
+    fn from(error: heed::Error) -> Failure {
+        Failure::Commit(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Ours(error)
+    }
+}
+
+impl Shared {
+    /// Applies a batch, durably, or fails and leaves nothing behind.
+    pub(crate) fn commit(&self, agent: &str, batch: &Batch) -> Result<Committed> {
+        let mut writer = self.lock_writer();
+        self.check_not_poisoned()?;
+        self.has_written.store(true, Ordering::Relaxed);
+        self.commit_locked(&mut writer, agent, batch)
+    }
+
+    fn commit_locked(
+        &self,
+        writer: &mut WriterState,
+        agent: &str,
+        batch: &Batch,
+    ) -> Result<Committed> {
+        let (mut handles, found) = self.handles_for_writer(writer, &batch.namespaces)?;
+        let result = if found.iter().all(Option::is_some) {
+            let environment = Arc::clone(handles.environment()?);
+            // Nothing is created: other threads may open handles while this one writes.
+            drop(handles);
+            commit_to_known(&environment, writer, agent, batch, &found)
+        } else {
+            let environment = Arc::clone(handles.environment()?);
+            commit_with_creation(&environment, writer, agent, batch, &found).map(
+                |(created, committed)| {
+                    for (index, handle) in created {
+                        if let Some(name) = batch.namespaces.get(index) {
+                            self.register(&mut handles, name, handle);
+                        }
+                    }
+                    committed
+                },
+            )
+        };
+        result.map_err(|failure| self.judge(failure))
+    }
+
+    /// Decides what a failure means for the writes to come.
+    fn judge(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Ours(error) => error,
+            Failure::Commit(error) => {
+                let error = lmdb_error("commit", error);
+                if matches!(error, Error::Io { .. } | Error::Poisoned(_)) {
+                    // Nobody knows how much of the commit reached the disk, and a second fsync
+                    // may report success for pages the kernel has dropped (hazard 19).
+                    self.poison(error.to_string());
+                }
+                error
+            }
+        }
+    }
+
+    /// Removes entries that have expired, if this process writes. Returns whether more are due.
+    pub(crate) fn sweep(&self) -> bool {
+        if !self.has_written.load(Ordering::Relaxed) || self.check_not_poisoned().is_err() {
+            return false;
+        }
+        let mut writer = self.lock_writer();
+        // A failed sweep loses nothing: reads judge each entry by its own time of expiry.
+        self.sweep_locked(&mut writer).unwrap_or(false)
+    }
+
+    fn sweep_locked(&self, writer: &mut WriterState) -> Result<bool> {
+        let due = {
+            let environment = self.environment(writer)?;
+            let txn = environment.begin_read().map_err(|error| lmdb_error("begin", error))?;
+            let mut due: Vec<(Vec<u8>, String, String)> = Vec::new();
+            let mut namespaces = std::collections::HashSet::new();
+            visit_due(&environment.expiry, &txn, now_ms(), |row_key, namespace, key| {
+                namespaces.insert(namespace.to_owned());
+                if namespaces.len() > MAX_BATCH_NAMESPACES {
+                    return false;
+                }
+                let key = String::from_utf8_lossy(key).into_owned();
+                due.push((row_key.to_vec(), namespace.to_owned(), key));
+                due.len() < SWEEP_ENTRIES_PER_COMMIT
+            })?;
+            due
+        };
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let mut batch = Batch::new();
+        for (row_key, namespace, key) in &due {
+            let namespace = batch.namespace(namespace)?;
+            batch.expire(namespace, key, row_key);
+        }
+        self.commit_locked(writer, "commonhold", &batch)?;
+        Ok(true)
+    }
+}
+
+fn begin(environment: &Environment) -> Result<RwTxn<'_>> {
+    environment.lmdb.write_txn().map_err(|error| lmdb_error("begin a write", error))
+}
+
+/// The path of nearly every commit: all namespaces exist.
+fn commit_to_known(
+    environment: &Environment,
+    writer: &mut WriterState,
+    agent: &str,
+    batch: &Batch,
+    handles: &[Option<Handle>],
+) -> Attempt<Committed> {
+    let mut txn = begin(environment)?;
+    let databases = handles.iter().map(|handle| handle.map(|handle| handle as Database)).collect();
+    let committed = apply(environment, &mut txn, writer, agent, batch, databases)?;
+    if committed.version.is_some() {
+        txn.commit()?;
+    }
+    Ok(committed)
+}
+
+/// Creates the databases of new namespaces in the same transaction. The caller holds the lock of
+/// the handles.
+fn commit_with_creation(
+    environment: &Environment,
+    writer: &mut WriterState,
+    agent: &str,
+    batch: &Batch,
+    handles: &[Option<Handle>],
+) -> Attempt<(Vec<(usize, Handle)>, Committed)> {
+    let txn = begin(environment)?;
+    let result = environment.lmdb.create_databases_and_commit(txn, |opener, txn| {
+        let mut databases: Vec<Option<Database>> = Vec::with_capacity(handles.len());
+        let mut opened = Vec::new();
+        for (index, (name, handle)) in batch.namespaces.iter().zip(handles).enumerate() {
+            let database = match handle {
+                Some(handle) => Some(*handle as Database),
+                // Another process may have created it since: then it is opened here.
+                None if creates(batch, index) => {
+                    Some(opener.create_database::<Bytes, Bytes>(txn, Some(name))?)
+                }
+                None => opener.open_database::<Bytes, Bytes>(txn, Some(name))?,
+            };
+            if let (Some(database), None) = (database, handle) {
+                opened.push((index, database));
+            }
+            databases.push(database);
+        }
+        let committed = apply(environment, txn, writer, agent, batch, databases)?;
+        if committed.version.is_none() {
+            return Ok::<_, Failure>(CommitOrAbort::Abort(committed));
+        }
+        Ok(CommitOrAbort::Commit(Created(opened, committed)))
+    })?;
+    Ok(match result {
+        CommitOrAbort::Commit(created) => created,
+        CommitOrAbort::Abort(committed) => (Vec::new(), committed),
+    })
+}
+
+/// Whether the batch writes to a namespace, rather than only removing from it.
+fn creates(batch: &Batch, namespace: usize) -> bool {
+    batch.mutations.iter().any(|mutation| match mutation {
+        Mutation::Set { namespace: index, .. } | Mutation::Increment { namespace: index, .. } => {
+            *index == namespace
+        }
+        _ => false,
+    })
+}
+
+/// Checks the preconditions and applies the mutations; the caller commits or aborts.
+fn apply<'txn>(
+    environment: &Environment,
+    txn: &mut RwTxn<'_>,
+    writer: &mut WriterState,
+    agent: &str,
+    batch: &Batch,
+    databases: Vec<Option<Database<'txn>>>,
+) -> Result<Committed> {
+    let version = environment.version_of(txn.id());
+    if version > MAX_VERSION {
+        return Err(Error::FormatVersion("the store has run out of version numbers".into()));
+    }
+    let targets = batch
+        .namespaces
+        .iter()
+        .zip(databases)
+        .map(|(name, database)| Target::load(environment, txn, name, database))
+        .collect::<Result<Vec<_>>>()?;
+    let mut application = Application {
+        txn,
+        environment,
+        targets,
+        agent,
+        version,
+        // Read under the writer's lock, so that expiry is judged in the order of commits.
+        now_ms: now_ms(),
+        sequence: 0,
+        stray_rows: 0,
+        scratch: &mut writer.scratch,
+    };
+    for precondition in &batch.preconditions {
+        application.check(precondition)?;
+    }
+    let outcomes = batch
+        .mutations
+        .iter()
+        .map(|mutation| application.apply(mutation))
+        .collect::<Result<Vec<_>>>()?;
+    let changed = application.finish()?;
+    Ok(Committed { version: changed.then_some(version), outcomes })
+}

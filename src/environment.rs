@@ -1,0 +1,214 @@
+//! One LMDB environment and its internal databases.
+//!
+//! The only module that opens a memory map. What may be mapped was checked before
+//! (`preflight.rs`, `location.rs`, `guard.rs`).
+#![allow(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use heed::types::Bytes;
+use heed::{CommitOrAbort, Env, EnvOpenOptions, MdbError, RoTxn, WithoutTls};
+
+use crate::error::{Error, Result};
+use crate::limits::{MAX_DATABASES, MAX_READERS, MIN_MAP_BYTES, VERSION_JUMP};
+use crate::record::{seal, u64_at, unseal};
+
+/// A database of byte strings, usable within one transaction.
+pub(crate) type Database<'txn> = heed::Database<'txn, Bytes, Bytes>;
+/// A database of byte strings whose handle was committed.
+pub(crate) type Handle = Database<'static>;
+/// A read transaction that owns its environment and may move between threads.
+pub(crate) type ReadTxn = RoTxn<'static, WithoutTls>;
+
+const CATALOGUE: &str = "\u{1}catalogue";
+const EXPIRY: &str = "\u{1}expiry";
+const META: &str = "\u{1}meta";
+const META_KEY: &[u8] = b"store";
+
+/// An open environment. Dropping the last reference unmaps it.
+pub(crate) struct Environment {
+    pub lmdb: Env<WithoutTls>,
+    /// Name -> version and counts, of every namespace that has a record.
+    pub catalogue: Handle,
+    /// Time of expiry -> namespace and key, of every record that expires.
+    pub expiry: Handle,
+    /// What is added to a transaction id to make a version.
+    pub version_base: u64,
+    /// Which opening of this store in this process it is; handles belong to one.
+    pub epoch: u64,
+}
+
+/// The row of the `meta` database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub store_id: String,
+    pub version_base: u64,
+}
+
+impl Environment {
+    /// Opens the environment of an existing store.
+    pub fn open(dir: &Path, map_bytes: u64, epoch: u64) -> Result<Environment> {
+        let lmdb = map(dir, map_bytes)?;
+        let txn = lmdb.clone().static_read_txn().map_err(|error| lmdb_error("begin", error))?;
+        let opened = lmdb
+            .open_databases_and_commit(txn, |opener, txn| {
+                let catalogue = opener.open_database::<Bytes, Bytes>(txn, Some(CATALOGUE))?;
+                let expiry = opener.open_database::<Bytes, Bytes>(txn, Some(EXPIRY))?;
+                let meta = opener.open_database::<Bytes, Bytes>(txn, Some(META))?;
+                heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((catalogue, expiry, meta)))
+            })
+            .map_err(|error| lmdb_error("open the store's databases", error))?
+            .commit();
+        let Some((Some(catalogue), Some(expiry), Some(meta))) = opened else {
+            return Err(Error::Corrupt("an internal database is missing".into()));
+        };
+        let txn = lmdb.read_txn().map_err(|error| lmdb_error("begin", error))?;
+        let row = meta.get(&txn, META_KEY).map_err(|error| lmdb_error("read", error))?;
+        let version_base = Meta::decode(row)?.version_base;
+        drop(txn);
+        Ok(Environment { lmdb, catalogue, expiry, version_base, epoch })
+    }
+
+    /// Creates the internal databases of a new store and writes its identity, synced.
+    pub fn create(dir: &Path, map_bytes: u64, store_id: &str) -> Result<()> {
+        let lmdb = map(dir, map_bytes)?;
+        let meta = Meta { store_id: store_id.to_owned(), version_base: 0 };
+        write_meta(&lmdb, |_, _| meta)
+    }
+
+    /// Turns a copy of a store into a store of its own: a new identity, and versions that jump
+    /// past every version of the original, because whoever uses the copy goes back in time.
+    pub fn adopt_copy(dir: &Path, map_bytes: u64, store_id: &str, last_version: u64) -> Result<()> {
+        let lmdb = map(dir, map_bytes)?;
+        write_meta(&lmdb, |_, txn_id| Meta {
+            store_id: store_id.to_owned(),
+            version_base: last_version + VERSION_JUMP - txn_id,
+        })
+    }
+
+    /// Begins a read transaction on the newest commit.
+    pub fn begin_read(&self) -> heed::Result<ReadTxn> {
+        match self.lmdb.clone().static_read_txn() {
+            // Slots of killed processes stay taken until somebody looks (hazard 10).
+            Err(heed::Error::Mdb(MdbError::ReadersFull)) => {
+                self.lmdb.clear_stale_readers()?;
+                self.lmdb.clone().static_read_txn()
+            }
+            result => result,
+        }
+    }
+
+    /// The id in the newest meta page. It runs ahead of what a reader can see for the length of a
+    /// commit (hazard 9), never behind: a snapshot with this id is the newest there is.
+    pub fn newest_txn(&self) -> usize {
+        self.lmdb.info().last_txn_id
+    }
+
+    /// The version of what a transaction writes or reads.
+    pub fn version_of(&self, txn_id: usize) -> u64 {
+        self.version_base + txn_id as u64
+    }
+}
+
+impl Meta {
+    fn encode(&self) -> Vec<u8> {
+        let json = serde_json::json!({
+            "format": crate::marker::FORMAT,
+            "storeId": self.store_id,
+            "versionBase": self.version_base,
+        });
+        seal(META_KEY, json.to_string().as_bytes())
+    }
+
+    fn decode(row: Option<&[u8]>) -> Result<Meta> {
+        let row = row.ok_or_else(|| Error::Corrupt("the store has lost its identity".into()))?;
+        let json: serde_json::Value = serde_json::from_slice(unseal("meta", META_KEY, row)?)
+            .map_err(|error| Error::Corrupt(format!("the store's identity: {error}")))?;
+        match (json["storeId"].as_str(), json["versionBase"].as_u64()) {
+            (Some(store_id), Some(version_base)) => {
+                Ok(Meta { store_id: store_id.to_owned(), version_base })
+            }
+            _ => Err(Error::Corrupt("the store's identity is incomplete".into())),
+        }
+    }
+}
+
+/// Opens every internal database, creating what is missing, and writes the meta row.
+fn write_meta(lmdb: &Env<WithoutTls>, meta: impl FnOnce(Option<Meta>, u64) -> Meta) -> Result<()> {
+    let txn = lmdb.write_txn().map_err(|error| lmdb_error("begin", error))?;
+    lmdb.create_databases_and_commit(txn, |opener, txn| {
+        opener.create_database::<Bytes, Bytes>(txn, Some(CATALOGUE))?;
+        opener.create_database::<Bytes, Bytes>(txn, Some(EXPIRY))?;
+        let database = opener.create_database::<Bytes, Bytes>(txn, Some(META))?;
+        let before = Meta::decode(database.get(txn, META_KEY)?).ok();
+        let row = meta(before, txn.id() as u64).encode();
+        database.put(txn, META_KEY, &row)?;
+        heed::Result::Ok(CommitOrAbort::<_, ()>::Commit(()))
+    })
+    .map_err(|error| lmdb_error("write the store's identity", error))?;
+    lmdb.force_sync().map_err(|error| lmdb_error("sync", error))
+}
+
+/// Maps the data file. Where the address space is limited (`ulimit -v`) the map shrinks until it
+/// fits; the map is never resized later, because that would need every transaction to stop.
+fn map(dir: &Path, map_bytes: u64) -> Result<Env<WithoutTls>> {
+    let mut bytes = map_bytes;
+    loop {
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options
+            .map_size(usize::try_from(bytes & !0xFFFF).unwrap_or(usize::MAX & !0xFFFF))
+            .max_readers(MAX_READERS)
+            .max_dbs(MAX_DATABASES);
+        // SAFETY: heed asks that the file is not changed but through LMDB and not mapped twice in
+        // this process (lmdb.h, "Do not have open an LMDB database twice in the same process").
+        // The store's directory is private to the user (location.rs), a second copy of this
+        // library in the process is refused (guard.rs), and the registry opens each once.
+        match unsafe { options.open(dir) } {
+            Ok(lmdb) => return Ok(lmdb),
+            Err(heed::Error::Io(error)) if is_out_of_memory(&error) && bytes > MIN_MAP_BYTES => {
+                bytes /= 2;
+            }
+            Err(error) => return Err(lmdb_error("open the store", error)),
+        }
+    }
+}
+
+fn is_out_of_memory(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::OutOfMemory
+}
+
+/// Translates LMDB's errors, in one place.
+pub(crate) fn lmdb_error(action: &str, error: heed::Error) -> Error {
+    match error {
+        heed::Error::Io(source) => Error::io(format!("could not {action}"), source),
+        heed::Error::Mdb(MdbError::MapFull) => Error::StoreFull,
+        heed::Error::Mdb(MdbError::Panic) => Error::Poisoned("a meta page was not written".into()),
+        heed::Error::Mdb(MdbError::VersionMismatch) => Error::FormatVersion(
+            "lock.mdb was written by another version of LMDB: close every process that has this \
+             store open, or give them the same version of commonhold"
+                .into(),
+        ),
+        heed::Error::Mdb(
+            error @ (MdbError::Corrupted
+            | MdbError::PageNotFound
+            | MdbError::Invalid
+            | MdbError::BadDbi
+            | MdbError::BadTxn
+            | MdbError::Incompatible
+            | MdbError::CursorFull
+            | MdbError::Problem),
+        ) => Error::Corrupt(format!("could not {action}: {error}")),
+        error => Error::io(format!("could not {action}"), std::io::Error::other(error)),
+    }
+}
+
+/// The counts of pages that LMDB keeps of a named database, from its row in the main database
+/// (`MDB_db` in mdb.c: pad, flags, depth, then branch, leaf and overflow pages).
+pub(crate) fn pages_of_row(row: &[u8]) -> u64 {
+    (1..=3).filter_map(|word| u64_at(row, word * 8)).fold(0, u64::saturating_add)
+}
+
+/// Where LMDB keeps its pages.
+pub(crate) fn data_file(dir: &Path) -> PathBuf {
+    dir.join("data.mdb")
+}

@@ -1,0 +1,52 @@
+//! commonhold: one data store that all agent processes of a user share, on LMDB.
+//!
+//! Producer processes write, consumer processes read at once, through a memory map, with no
+//! server. This crate is the store; the npm package of the same name is its face in JavaScript.
+//!
+//! **It is not** a network database, a query language, or a place for more data than a disk
+//! holds. Every reader and writer is a process of the same user on the same machine.
+//!
+//! Hard limits: keys of 1 to 1,978 bytes, namespace names of 1 to 512 bytes, values up to
+//! 512 MiB, 1,024 concurrent snapshots over all processes, stores up to 1 TiB ([`limits`]).
+
+mod apply;
+mod backup;
+mod batch;
+mod catalogue;
+mod commit;
+mod environment;
+mod error;
+mod expiry;
+mod filesystem;
+mod guard;
+pub mod limits;
+mod location;
+mod maintenance;
+mod marker;
+mod names;
+mod namespace;
+mod page;
+mod preflight;
+mod range;
+mod reader;
+mod record;
+mod scan;
+mod shared;
+mod stats;
+mod store;
+mod turn;
+pub mod value;
+
+#[cfg(feature = "node")]
+mod node;
+
+pub use batch::{Batch, MetadataPatch, Outcome, Ttl};
+pub use commit::Committed;
+pub use error::{Code, Error, Result};
+pub use guard::ProcessInfo;
+pub use namespace::{EntryHead, Namespace};
+pub use range::Range;
+pub use scan::{PointReads, Scan, ScanPosition, ScannedEntry, Visit};
+pub use stats::Stats;
+pub use store::{OpenOptions, Store};
+pub use turn::Turn;

@@ -1,0 +1,281 @@
+//! A view of one namespace: reads, and single-namespace writes.
+
+use std::sync::{Arc, Mutex};
+
+use crate::batch::{Batch, MetadataPatch, Outcome, Ttl};
+use crate::catalogue::CatalogueRow;
+use crate::commit::Committed;
+use crate::environment::{Environment, Handle, ReadTxn, lmdb_error};
+use crate::error::{Error, Result};
+use crate::expiry::{due_by_namespace, now_ms};
+use crate::names::{check_key, check_namespace};
+use crate::range::Range;
+use crate::reader::PinnedSnapshot;
+use crate::record::{Record, namespace_seed};
+use crate::scan::Scan;
+use crate::shared::{NamespaceHandle, lock};
+use crate::store::Session;
+
+/// A view of one namespace. It holds no snapshot and writes nothing by itself.
+pub struct Namespace {
+    pub(crate) store: Arc<Session>,
+    name: Box<str>,
+    pub(crate) seed: u32,
+    handle: Mutex<Option<NamespaceHandle>>,
+}
+
+/// An entry's fields without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryHead<'a> {
+    /// Changes with every write; larger is later.
+    pub version: u64,
+    /// Milliseconds since the epoch.
+    pub created_at_ms: u64,
+    /// Milliseconds since the epoch.
+    pub updated_at_ms: u64,
+    /// Agent that created the entry.
+    pub created_by: &'a str,
+    /// Agent that wrote it last.
+    pub updated_by: &'a str,
+    /// Milliseconds since the epoch.
+    pub expires_at_ms: Option<u64>,
+    /// A JSON object, or empty.
+    pub metadata: &'a [u8],
+}
+
+impl Namespace {
+    pub(crate) fn new(store: Arc<Session>, name: &str) -> Result<Namespace> {
+        check_namespace(name)?;
+        let seed = namespace_seed(name);
+        Ok(Namespace { store, name: name.into(), seed, handle: Mutex::default() })
+    }
+
+    /// The namespace's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Calls `read` with the bytes of the value, while they are in the map. They must be copied.
+    pub fn get_with<R>(&self, key: &str, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.get_entry_with(key, |_, value| read(value))
+    }
+
+    /// The MessagePack bytes of a value.
+    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.get_with(key, <[u8]>::to_vec)
+    }
+
+    /// The value as JSON, for tools.
+    pub fn get_json(&self, key: &str) -> Result<Option<serde_json::Value>> {
+        self.get_with(key, crate::value::to_json)?.transpose()
+    }
+
+    /// Calls `read` with the entry's fields and value, while they are in the map.
+    pub fn get_entry_with<R>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&EntryHead, &[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.with_record(key, |record| {
+            let value = record.value(key.as_bytes())?;
+            Ok(read(&entry_head(record), value))
+        })
+    }
+
+    /// Whether the key has a live entry.
+    pub fn has(&self, key: &str) -> Result<bool> {
+        Ok(self.with_record(key, |_| Ok(()))?.is_some())
+    }
+
+    fn with_record<R>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Record) -> Result<R>,
+    ) -> Result<Option<R>> {
+        check_key(key)?;
+        self.with_snapshot(|_, txn, handle| {
+            let Some(handle) = handle else { return Ok(None) };
+            self.read_record(txn, handle, key.as_bytes(), now_ms)?
+                .map(|record| read(&record))
+                .transpose()
+        })
+    }
+
+    /// The live record of a key in a transaction.
+    pub(crate) fn read_record<'txn>(
+        &self,
+        txn: &'txn ReadTxn,
+        handle: &Handle,
+        key: &[u8],
+        now_ms: impl FnOnce() -> u64,
+    ) -> Result<Option<Record<'txn>>> {
+        let found = handle.get(txn, key).map_err(|error| lmdb_error("read an entry", error))?;
+        let Some(bytes) = found else { return Ok(None) };
+        let record = Record::parse(self.seed, key, bytes)?;
+        Ok(if record.head.is_expired(now_ms) { None } else { Some(record) })
+    }
+
+    /// How many live entries there are. Costs two look-ups, however many there are.
+    pub fn count(&self) -> Result<u64> {
+        self.store.with_snapshot(|environment, txn| {
+            let row = catalogue_row(environment, txn, &self.name)?;
+            if row.expiring == 0 {
+                return Ok(row.count);
+            }
+            let due = due_by_namespace(&environment.expiry, txn, now_ms())?;
+            Ok(row.count.saturating_sub(due.get(&*self.name).copied().unwrap_or(0)))
+        })
+    }
+
+    /// Begins a scan. With `pinned` all of its chunks come from one snapshot, which the caller
+    /// must not hold for longer than one synchronous call; otherwise each chunk takes its own.
+    pub fn scan(&self, range: &Range, pinned: bool) -> Result<Scan<'_>> {
+        Scan::new(self, range, pinned)
+    }
+
+    /// Runs `read` on a snapshot that sees every commit acknowledged before this call, with the
+    /// namespace's handle; `None` where there is no such namespace.
+    pub(crate) fn with_snapshot<R>(
+        &self,
+        read: impl FnOnce(&Environment, &ReadTxn, Option<&Handle>) -> Result<R>,
+    ) -> Result<R> {
+        loop {
+            let mut state = self.store.reader.lock();
+            let (environment, snapshot) = self.store.reader.refresh(&mut state)?;
+            if let Some(handle) = self.cached_handle(environment.epoch) {
+                return read(environment, &snapshot.txn, Some(&handle.database));
+            }
+            if catalogue_row(environment, &snapshot.txn, &self.name)?.count == 0 {
+                return read(environment, &snapshot.txn, None);
+            }
+            drop(state);
+            self.open_handle()?;
+        }
+    }
+
+    /// A snapshot for a scan, and the handle to use in it.
+    pub(crate) fn pin(&self) -> Result<(PinnedSnapshot, Option<Handle>)> {
+        loop {
+            let pinned = self.store.pin()?;
+            if let Some(handle) = self.cached_handle(pinned.environment.epoch)
+                && handle.opened_as <= pinned.snapshot.handles_seen
+            {
+                return Ok((pinned, Some(handle.database)));
+            }
+            let row = catalogue_row(&pinned.environment, &pinned.snapshot.txn, &self.name)?;
+            if row.count == 0 {
+                return Ok((pinned, None));
+            }
+            drop(pinned);
+            self.open_handle()?;
+        }
+    }
+
+    fn cached_handle(&self, epoch: u64) -> Option<NamespaceHandle> {
+        lock(&self.handle).filter(|handle| handle.epoch == epoch)
+    }
+
+    fn open_handle(&self) -> Result<()> {
+        let opened = self.store.shared.handle(&self.name)?;
+        if opened.is_none() {
+            return Err(Error::Corrupt(format!("namespace {:?} has no database", self.name)));
+        }
+        *lock(&self.handle) = opened;
+        Ok(())
+    }
+
+    /// Writes one entry and returns its version.
+    ///
+    /// With `if_version` only if the entry is still at that version (0: only if there is none),
+    /// else [`Error::Conflict`].
+    pub fn set(
+        &self,
+        key: &str,
+        value: &[u8],
+        ttl: Ttl,
+        metadata: Option<&MetadataPatch>,
+        if_version: Option<u64>,
+    ) -> Result<u64> {
+        let mut batch = Batch::new();
+        let namespace = batch.namespace(&self.name)?;
+        if let Some(version) = if_version {
+            batch.require_version(namespace, key, version)?;
+        }
+        batch.set(namespace, key, value, ttl, metadata)?;
+        Ok(self.store.commit(&batch)?.version.unwrap_or_default())
+    }
+
+    /// Applies a batch, as [`crate::Store::commit`].
+    pub fn commit(&self, batch: &Batch) -> Result<Committed> {
+        self.store.commit(batch)
+    }
+
+    /// Adds to a number and returns the sum; a missing entry counts as 0.
+    pub fn increment(&self, key: &str, by: f64) -> Result<f64> {
+        let mut batch = Batch::new();
+        let namespace = batch.namespace(&self.name)?;
+        batch.increment(namespace, key, by)?;
+        match self.store.commit(&batch)?.outcomes.first() {
+            Some(Outcome::Incremented(sum)) => Ok(*sum),
+            _ => Ok(f64::NAN),
+        }
+    }
+
+    /// Removes an entry; returns whether there was one. `if_version` as in [`Namespace::set`].
+    pub fn delete(&self, key: &str, if_version: Option<u64>) -> Result<bool> {
+        let mut batch = Batch::new();
+        let namespace = batch.namespace(&self.name)?;
+        if let Some(version) = if_version {
+            batch.require_version(namespace, key, version)?;
+        }
+        batch.delete(namespace, key)?;
+        Ok(removed(&self.store.commit(&batch)?) > 0)
+    }
+
+    /// Removes entries in one commit; returns how many there were.
+    pub fn delete_many<'a>(&'a self, keys: impl IntoIterator<Item = &'a str>) -> Result<u64> {
+        let mut batch = Batch::new();
+        let namespace = batch.namespace(&self.name)?;
+        for key in keys {
+            batch.delete(namespace, key)?;
+        }
+        Ok(removed(&self.store.commit(&batch)?))
+    }
+
+    /// Removes every entry whose key begins with `prefix` (all, if it is empty) in one commit.
+    pub fn clear(&self, prefix: &str) -> Result<u64> {
+        let mut batch = Batch::new();
+        let namespace = batch.namespace(&self.name)?;
+        batch.clear(namespace, prefix);
+        Ok(removed(&self.store.commit(&batch)?))
+    }
+}
+
+pub(crate) fn entry_head<'a>(record: &Record<'a>) -> EntryHead<'a> {
+    EntryHead {
+        version: record.head.version,
+        created_at_ms: record.head.created_at_ms,
+        updated_at_ms: record.head.updated_at_ms,
+        created_by: record.head.created_by,
+        updated_by: record.head.updated_by,
+        expires_at_ms: record.head.expiry.map(|expiry| expiry.at_ms),
+        metadata: record.head.metadata,
+    }
+}
+
+/// The sum of what the mutations of a commit removed.
+fn removed(committed: &Committed) -> u64 {
+    committed
+        .outcomes
+        .iter()
+        .map(|outcome| if let Outcome::Removed(count) = outcome { *count } else { 0 })
+        .sum()
+}
+
+fn catalogue_row(environment: &Environment, txn: &ReadTxn, name: &str) -> Result<CatalogueRow> {
+    environment
+        .catalogue
+        .get(txn, name.as_bytes())
+        .map_err(|error| lmdb_error("read the catalogue", error))?
+        .map_or(Ok(CatalogueRow::default()), |row| CatalogueRow::decode(name.as_bytes(), row))
+}

@@ -1,0 +1,207 @@
+//! Callbacks of a namespace. Reads leave values in the output buffer (output.rs).
+
+use std::sync::Arc;
+
+use super::call::{Call, RawCallback, Returned, Thrown, callbacks};
+use super::output::{HEADER_BYTES, Writer};
+use crate::error::Error;
+use crate::{Batch, EntryHead, MetadataPatch, Namespace, Store, Ttl};
+
+pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
+    "namespace" => namespace,
+    "get" => get,
+    "getEntry" => get_entry,
+    "has" => has,
+    "count" => count,
+    "set" => set,
+    "setMany" => set_many,
+    "increment" => increment,
+    "delete" => delete,
+    "deleteMany" => delete_many,
+    "clear" => clear,
+];
+
+/// What `get` and `getEntry` return where there is no entry.
+const ABSENT: f64 = -1.0;
+
+pub(super) fn the_namespace(call: &Call) -> Returned<&'static Arc<Namespace>> {
+    call.external(0)
+}
+
+/// (store, name) -> namespace
+fn namespace(call: &mut Call) -> Returned {
+    let store: &Arc<Store> = call.external(0)?;
+    let name = call.string(call.argument(1))?;
+    call.new_external(Arc::new(store.namespace(&name)?))
+}
+
+/// (namespace, key) -> end of the value in the output, or -1, or -needed where it has no room
+fn get(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?;
+    let end = call.with_key(1, |call, key| {
+        let mut writer = Writer::new(&mut call.context.output);
+        let read =
+            namespace.get_with(key, |value| writer.append(&[value]).map(|()| writer.end()))?;
+        Ok(end_or_needed(read))
+    })?;
+    call.return_number(end)
+}
+
+/// (namespace, key) -> as `get`; the output holds the fields as MessagePack, then the value
+fn get_entry(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?;
+    let end = call.with_key(1, |call, key| {
+        let mut writer = Writer::new(&mut call.context.output);
+        let read = namespace.get_entry_with(key, |head, value| {
+            writer.append(&[&encode_head(head), value]).map(|()| writer.end())
+        })?;
+        Ok(end_or_needed(read))
+    })?;
+    call.return_number(end)
+}
+
+fn end_or_needed(read: Option<Result<usize, usize>>) -> f64 {
+    match read {
+        None => ABSENT,
+        Some(Ok(end)) => end as f64,
+        Some(Err(needed)) => -(needed as f64),
+    }
+}
+
+/// version, createdAt, updatedAt, expiresAt or null, createdBy, updatedBy, metadata as JSON
+fn encode_head(head: &EntryHead) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_BYTES + head.metadata.len());
+    for number in [head.version, head.created_at_ms, head.updated_at_ms] {
+        crate::value::write_number(&mut out, number as f64);
+    }
+    match head.expires_at_ms {
+        Some(at_ms) => crate::value::write_number(&mut out, at_ms as f64),
+        None => out.push(0xc0),
+    }
+    let metadata = if head.metadata.is_empty() { b"{}" } else { head.metadata };
+    for text in [head.created_by.as_bytes(), head.updated_by.as_bytes(), metadata] {
+        // str 32; the cast loses nothing, since metadata has at most 64 KiB.
+        out.push(0xdb);
+        out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+        out.extend_from_slice(text);
+    }
+    out
+}
+
+fn has(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?;
+    let has = call.with_key(1, |_, key| Ok(namespace.has(key)?))?;
+    call.return_boolean(has)
+}
+
+fn count(call: &mut Call) -> Returned {
+    let count = the_namespace(call)?.count()?;
+    call.return_number(count as f64)
+}
+
+/// A time to live: -1 keeps the one there is, 0 is none.
+fn ttl(call: &Call, index: usize) -> Returned<Ttl> {
+    let milliseconds = call.number(index)?;
+    Ok(if milliseconds < 0.0 {
+        Ttl::Keep
+    } else if milliseconds == 0.0 {
+        Ttl::Never
+    } else {
+        Ttl::AfterMs(milliseconds as u64)
+    })
+}
+
+/// Metadata as JSON text, checked by the face; undefined for none.
+fn metadata(call: &Call, index: usize) -> Returned<Option<MetadataPatch>> {
+    call.optional_string(index)?
+        .map(|json| {
+            serde_json::from_str(&json)
+                .map_err(|error| Error::InvalidOption(format!("metadata: {error}")).into())
+        })
+        .transpose()
+}
+
+/// A version that is required: -1 for none.
+fn required_version(call: &Call, index: usize) -> Returned<Option<u64>> {
+    let version = call.number(index)?;
+    Ok((version >= 0.0).then_some(version as u64))
+}
+
+/// (namespace, key, value, ttl, metadata?, ifVersion) -> version
+fn set(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?;
+    let (ttl, metadata) = (ttl(call, 3)?, metadata(call, 4)?);
+    let if_version = required_version(call, 5)?;
+    let version = call.with_key(1, |call, key| {
+        let value = call.buffer(2)?;
+        Ok(namespace.set(key, value, ttl, metadata.as_ref(), if_version)?)
+    })?;
+    call.return_number(version as f64)
+}
+
+/// (namespace, packed, bytes, ttl, metadata?) -> count. `packed` holds key, value, key, value ...,
+/// each after its length as a little-endian u32.
+fn set_many(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?;
+    let bytes = call.number(2)? as usize;
+    let (ttl, metadata) = (ttl(call, 3)?, metadata(call, 4)?);
+    let mut packed = call.buffer(1)?.get(..bytes).unwrap_or_default();
+    let mut batch = Batch::new();
+    let index = batch.namespace(namespace.name())?;
+    let mut count = 0;
+    while !packed.is_empty() {
+        let key = take(&mut packed).and_then(|key| std::str::from_utf8(key).ok());
+        let value = take(&mut packed);
+        let (Some(key), Some(value)) = (key, value) else {
+            return Err(Thrown::Argument(
+                "type",
+                "ERR_INVALID_OPTION",
+                "ill-packed entries".into(),
+            ));
+        };
+        batch.set(index, key, value, ttl, metadata.as_ref())?;
+        count += 1;
+    }
+    if count > 0 {
+        namespace.commit(&batch)?;
+    }
+    call.return_number(f64::from(count))
+}
+
+/// A length and as many bytes.
+fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let (taken, left) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *rest = left;
+    Some(taken)
+}
+
+/// (namespace, key, by) -> sum
+fn increment(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?;
+    let by = call.number(2)?;
+    let sum = call.with_key(1, |_, key| Ok(namespace.increment(key, by)?))?;
+    call.return_number(sum)
+}
+
+/// (namespace, key, ifVersion) -> whether there was one
+fn delete(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?;
+    let if_version = required_version(call, 2)?;
+    let deleted = call.with_key(1, |_, key| Ok(namespace.delete(key, if_version)?))?;
+    call.return_boolean(deleted)
+}
+
+/// (namespace, keys) -> how many there were
+fn delete_many(call: &mut Call) -> Returned {
+    let keys = call.keys(1)?;
+    let removed = the_namespace(call)?.delete_many(keys.iter().map(String::as_str))?;
+    call.return_number(removed as f64)
+}
+
+/// (namespace, prefix) -> how many there were
+fn clear(call: &mut Call) -> Returned {
+    let prefix = call.optional_string(1)?.unwrap_or_default();
+    let removed = the_namespace(call)?.clear(&prefix)?;
+    call.return_number(removed as f64)
+}

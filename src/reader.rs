@@ -1,0 +1,167 @@
+//! Read transactions: cheap, linearizable, and never held for long.
+//!
+//! A thread's snapshot is kept as long as the store's last transaction id has not moved, so a
+//! read costs a comparison instead of a transaction. A pinned snapshot makes the file grow
+//! (hazard 6), therefore the maintenance thread releases what it finds two ticks in a row, and a
+//! scan of several chunks holds its snapshot only within one synchronous call of the face.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::environment::{Environment, ReadTxn, lmdb_error};
+use crate::error::{Error, Result};
+use crate::guard::SnapshotSlot;
+use crate::maintenance::Alarm;
+
+/// A read transaction, and how many handles had been opened when it began.
+pub(crate) struct Snapshot {
+    pub txn: ReadTxn,
+    /// LMDB fixes the set of handles a transaction can use when it begins.
+    pub handles_seen: u64,
+    /// Set by the first tick of the maintenance thread that finds the snapshot.
+    aged: bool,
+}
+
+/// What a reader has while the store is open.
+pub(crate) struct ReaderState {
+    environment: Option<Arc<Environment>>,
+    kept: Option<Snapshot>,
+    slot: SnapshotSlot,
+}
+
+/// One per thread that opened the store (one per [`crate::Store`]).
+pub(crate) struct Reader {
+    state: Mutex<ReaderState>,
+    alarm: Arc<Alarm>,
+    handles_opened: Arc<AtomicU64>,
+    pins: Arc<Pins>,
+}
+
+/// Counts the snapshots that scans hold outside their reader, so that the environment is not
+/// recycled under them.
+#[derive(Default)]
+pub(crate) struct Pins {
+    count: Mutex<usize>,
+    released: Condvar,
+}
+
+impl Pins {
+    /// Waits until no scan holds a snapshot. The caller has locked every reader, so none begins.
+    pub fn wait_until_released(&self) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count > 0 {
+            count = self.released.wait(count).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn add(&self, change: isize) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = count.saturating_add_signed(change);
+        self.released.notify_all();
+    }
+}
+
+/// A snapshot that a scan holds across several calls.
+pub(crate) struct PinnedSnapshot {
+    // Dropped in this order: the pin last, because recycling waits for it.
+    pub snapshot: Snapshot,
+    pub environment: Arc<Environment>,
+    _pin: Pin,
+}
+
+struct Pin {
+    pins: Arc<Pins>,
+    slot: SnapshotSlot,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.slot.end();
+        self.pins.add(-1);
+    }
+}
+
+impl Reader {
+    pub fn new(
+        environment: Arc<Environment>,
+        slot: SnapshotSlot,
+        alarm: Arc<Alarm>,
+        handles_opened: Arc<AtomicU64>,
+        pins: Arc<Pins>,
+    ) -> Reader {
+        let state = ReaderState { environment: Some(environment), kept: None, slot };
+        Reader { state: Mutex::new(state), alarm, handles_opened, pins }
+    }
+
+    /// Locks the reader; as long as the guard lives the environment is not recycled.
+    pub fn lock(&self) -> MutexGuard<'_, ReaderState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings `state` to a snapshot that sees every commit acknowledged before this call, and
+    /// every handle opened before it.
+    pub fn refresh<'a>(
+        &self,
+        state: &'a mut ReaderState,
+    ) -> Result<(&'a Arc<Environment>, &'a Snapshot)> {
+        let ReaderState { environment, kept, slot } = state;
+        let environment = environment.as_ref().ok_or(Error::Closed)?;
+        let handles_seen = self.handles_opened.load(Ordering::Acquire);
+        let current = kept.as_ref().is_some_and(|snapshot| {
+            snapshot.txn.id() == environment.newest_txn() && snapshot.handles_seen == handles_seen
+        });
+        if !current {
+            *kept = None;
+            let txn =
+                environment.begin_read().map_err(|error| lmdb_error("begin a read", error))?;
+            slot.begin();
+            *kept = Some(Snapshot { txn, handles_seen, aged: false });
+            self.alarm.ring();
+        }
+        // Just set above, or found current.
+        kept.as_ref().map(|snapshot| (environment, snapshot)).ok_or(Error::Closed)
+    }
+
+    /// Moves the current snapshot out of the reader, for a scan of several chunks.
+    pub fn pin(&self, slot: SnapshotSlot) -> Result<PinnedSnapshot> {
+        let mut state = self.lock();
+        self.refresh(&mut state)?;
+        let ReaderState { environment, kept, slot: own_slot } = &mut *state;
+        match (environment.clone(), kept.take()) {
+            (Some(environment), Some(snapshot)) => {
+                own_slot.end();
+                slot.begin();
+                self.pins.add(1);
+                let pin = Pin { pins: Arc::clone(&self.pins), slot };
+                Ok(PinnedSnapshot { snapshot, environment, _pin: pin })
+            }
+            _ => Err(Error::Closed),
+        }
+    }
+
+    /// Drops a snapshot that was already there at the last tick. Returns whether one remains.
+    /// A reader in the middle of a read is left alone.
+    pub fn tick(&self) -> bool {
+        let Ok(mut state) = self.state.try_lock() else { return true };
+        match &mut state.kept {
+            Some(snapshot) if !snapshot.aged => snapshot.aged = true,
+            _ => state.release(),
+        }
+        state.kept.is_some()
+    }
+}
+
+impl ReaderState {
+    /// Ends the kept snapshot.
+    pub fn release(&mut self) {
+        if self.kept.take().is_some() {
+            self.slot.end();
+        }
+    }
+
+    /// Changes the environment, or takes it away when the store closes.
+    pub fn replace(&mut self, environment: Option<Arc<Environment>>) {
+        self.release();
+        self.environment = environment;
+    }
+}

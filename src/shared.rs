@@ -1,0 +1,274 @@
+//! What all handles of one store share within a process: the environment, the database handles,
+//! the lock of the process's writers.
+//!
+//! Locks are taken in this order, and none is held while JavaScript runs: registry, writer,
+//! handles, list of readers, a reader. Recycling takes them all.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use heed::CommitOrAbort;
+use heed::types::Bytes;
+
+use crate::environment::{Environment, Handle, lmdb_error};
+use crate::error::{Error, Result};
+use crate::guard::ProcessGuard;
+use crate::limits::MAX_HANDLES;
+use crate::maintenance::{Alarm, Maintenance};
+use crate::reader::{Pins, Reader};
+
+/// A handle, and the epoch of the environment it belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct NamespaceHandle {
+    pub database: Handle,
+    pub epoch: u64,
+    /// Transactions that began when fewer handles had been opened cannot use it.
+    pub opened_as: u64,
+}
+
+/// The open handles of the present environment.
+pub(crate) struct Handles {
+    environment: Option<Arc<Environment>>,
+    by_name: HashMap<Box<str>, NamespaceHandle>,
+}
+
+/// State that only the process's one writer touches.
+#[derive(Default)]
+pub(crate) struct WriterState {
+    /// Reused for the heads of records.
+    pub scratch: Vec<u8>,
+}
+
+/// One open store.
+pub(crate) struct Shared {
+    pub dir: PathBuf,
+    pub guard: ProcessGuard,
+    map_bytes: u64,
+    writer: Mutex<WriterState>,
+    handles: Mutex<Handles>,
+    handles_opened: Arc<AtomicU64>,
+    readers: Mutex<Vec<Weak<Reader>>>,
+    pins: Arc<Pins>,
+    alarm: Arc<Alarm>,
+    maintenance: Mutex<Option<Maintenance>>,
+    /// Why no more writes are accepted.
+    poison: Mutex<Option<String>>,
+    /// Whether this process ever wrote: only writers sweep.
+    pub has_written: AtomicBool,
+}
+
+impl Shared {
+    /// Wraps a freshly opened environment.
+    pub fn new(
+        dir: PathBuf,
+        guard: ProcessGuard,
+        environment: Environment,
+        map_bytes: u64,
+    ) -> Result<Arc<Shared>> {
+        let handles = Handles { environment: Some(Arc::new(environment)), by_name: HashMap::new() };
+        let shared = Arc::new(Shared {
+            dir,
+            guard,
+            map_bytes,
+            writer: Mutex::default(),
+            handles: Mutex::new(handles),
+            handles_opened: Arc::default(),
+            readers: Mutex::default(),
+            pins: Arc::default(),
+            alarm: Arc::default(),
+            maintenance: Mutex::default(),
+            poison: Mutex::default(),
+            has_written: AtomicBool::new(false),
+        });
+        let maintenance = Maintenance::start(Arc::clone(&shared.alarm), Arc::downgrade(&shared))
+            .map_err(|error| Error::io("could not start a thread", error))?;
+        *lock(&shared.maintenance) = Some(maintenance);
+        Ok(shared)
+    }
+
+    /// A reader for one more thread.
+    pub fn new_reader(&self) -> Result<Arc<Reader>> {
+        let handles = lock(&self.handles);
+        let reader = Arc::new(Reader::new(
+            Arc::clone(handles.environment()?),
+            self.guard.claim_slot(),
+            Arc::clone(&self.alarm),
+            Arc::clone(&self.handles_opened),
+            Arc::clone(&self.pins),
+        ));
+        let mut readers = lock(&self.readers);
+        readers.retain(|reader| reader.strong_count() > 0);
+        readers.push(Arc::downgrade(&reader));
+        Ok(reader)
+    }
+
+    /// Waits for the process's other writers.
+    pub fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
+        lock(&self.writer)
+    }
+
+    /// Refuses to write after a write of which nobody knows how much reached the disk.
+    pub fn check_not_poisoned(&self) -> Result<()> {
+        match &*lock(&self.poison) {
+            Some(reason) => Err(Error::Poisoned(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses all further writes until the store is opened again.
+    pub fn poison(&self, reason: String) {
+        lock(&self.poison).get_or_insert(reason);
+    }
+
+    /// The present environment, for as long as the caller holds the writer's lock. Nobody else
+    /// may keep a reference: recycling must drop the last one.
+    pub fn environment(&self, _writer: &WriterState) -> Result<Arc<Environment>> {
+        lock(&self.handles).environment().cloned()
+    }
+
+    /// The handle of a namespace for a reader, opened if need be. `None`: no such namespace.
+    pub fn handle(&self, name: &str) -> Result<Option<NamespaceHandle>> {
+        {
+            let mut handles = lock(&self.handles);
+            if let Some(handle) = handles.by_name.get(name) {
+                return Ok(Some(*handle));
+            }
+            if handles.by_name.len() < MAX_HANDLES {
+                return self.open_handle(&mut handles, name);
+            }
+        }
+        // The writer's lock comes before the lock of the handles.
+        let mut writer = self.lock_writer();
+        let mut handles = lock(&self.handles);
+        if handles.by_name.len() >= MAX_HANDLES {
+            self.recycle(&mut writer, &mut handles)?;
+        }
+        self.open_handle(&mut handles, name)
+    }
+
+    /// Opens the handles of all `names` for the writer and keeps the table locked: whoever
+    /// creates a database holds this lock from before its transaction begins until after its
+    /// commit, else two threads could give one slot to two databases (hazard 42).
+    pub fn handles_for_writer(
+        &self,
+        writer: &mut WriterState,
+        names: &[&str],
+    ) -> Result<(MutexGuard<'_, Handles>, Vec<Option<Handle>>)> {
+        let mut handles = lock(&self.handles);
+        let unknown = names.iter().filter(|name| !handles.by_name.contains_key(**name)).count();
+        if handles.by_name.len() + unknown > MAX_HANDLES {
+            self.recycle(writer, &mut handles)?;
+        }
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            found.push(self.open_handle(&mut handles, name)?.map(|handle| handle.database));
+        }
+        Ok((handles, found))
+    }
+
+    fn open_handle(&self, handles: &mut Handles, name: &str) -> Result<Option<NamespaceHandle>> {
+        if let Some(handle) = handles.by_name.get(name) {
+            return Ok(Some(*handle));
+        }
+        let environment = Arc::clone(handles.environment()?);
+        let opened = environment
+            .begin_read()
+            .and_then(|txn| {
+                environment.lmdb.open_databases_and_commit(txn, |opener, txn| {
+                    opener.open_database::<Bytes, Bytes>(txn, Some(name)).map(|database| {
+                        match database {
+                            Some(database) => CommitOrAbort::Commit(database),
+                            None => CommitOrAbort::Abort(()),
+                        }
+                    })
+                })
+            })
+            .map_err(|error| lmdb_error("open a namespace", error))?;
+        Ok(opened.commit().map(|database| self.register(handles, name, database)))
+    }
+
+    /// Enters a handle whose transaction has committed.
+    pub fn register(&self, handles: &mut Handles, name: &str, database: Handle) -> NamespaceHandle {
+        // Readers compare this with what they loaded before they began (reader.rs).
+        let opened_as = self.handles_opened.fetch_add(1, Ordering::AcqRel) + 1;
+        let epoch = handles.environment.as_ref().map_or(0, |environment| environment.epoch);
+        let handle = NamespaceHandle { database, epoch, opened_as };
+        handles.by_name.insert(name.into(), handle);
+        handle
+    }
+
+    /// Closes the environment and opens it again, which empties LMDB's table of handles: heed can
+    /// close no single one. Waits until no transaction of this process is live; the writer's lock
+    /// (in `_writer`) keeps writers out, the readers' locks keep readers out.
+    fn recycle(&self, _writer: &mut WriterState, handles: &mut Handles) -> Result<()> {
+        let readers = lock(&self.readers);
+        let readers: Vec<Arc<Reader>> = readers.iter().filter_map(Weak::upgrade).collect();
+        let mut states: Vec<_> = readers.iter().map(|reader| reader.lock()).collect();
+        self.pins.wait_until_released();
+        for state in &mut states {
+            state.replace(None);
+        }
+        handles.by_name.clear();
+        let epoch = match handles.environment.take() {
+            Some(environment) => environment.epoch + 1,
+            None => return Err(Error::Closed),
+        };
+        let environment = Arc::new(Environment::open(&self.dir, self.map_bytes, epoch)?);
+        for state in &mut states {
+            state.replace(Some(Arc::clone(&environment)));
+        }
+        handles.environment = Some(environment);
+        Ok(())
+    }
+
+    /// Ends everything. Called once, by the registry, when the last handle closes.
+    pub fn shut_down(&self) {
+        // Without the lock: the thread takes locks of its own while it ends.
+        let maintenance = lock(&self.maintenance).take();
+        drop(maintenance);
+        let _writer = self.lock_writer();
+        let mut handles = lock(&self.handles);
+        let readers: Vec<Arc<Reader>> =
+            lock(&self.readers).iter().filter_map(Weak::upgrade).collect();
+        let mut states: Vec<_> = readers.iter().map(|reader| reader.lock()).collect();
+        self.pins.wait_until_released();
+        for state in &mut states {
+            state.replace(None);
+        }
+        handles.by_name.clear();
+        handles.environment = None;
+    }
+
+    /// One tick for every reader. Returns whether any still keeps a snapshot.
+    pub fn tick_readers(&self) -> bool {
+        let readers: Vec<Arc<Reader>> =
+            lock(&self.readers).iter().filter_map(Weak::upgrade).collect();
+        readers.iter().fold(false, |kept, reader| reader.tick() | kept)
+    }
+
+    /// Frees the reader slots of processes that were killed (hazards 10, 11).
+    pub fn clear_stale_readers(&self) {
+        if let Ok(environment) = lock(&self.handles).environment() {
+            // What fails here fails again, and is reported, where a snapshot is needed.
+            let _ = environment.lmdb.clear_stale_readers();
+        }
+    }
+
+    /// The directory of the store.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Handles {
+    pub fn environment(&self) -> Result<&Arc<Environment>> {
+        self.environment.as_ref().ok_or(Error::Closed)
+    }
+}
+
+/// Locks a mutex whose data stays valid even if a thread panicked while it held the lock.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,264 @@
+//! Opening and closing a store.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use crate::batch::Batch;
+use crate::catalogue::CatalogueRow;
+use crate::commit::Committed;
+use crate::environment::{Environment, ReadTxn, data_file, lmdb_error};
+use crate::error::{Error, Result};
+use crate::expiry::{due_by_namespace, now_ms};
+use crate::guard;
+use crate::limits::{DEFAULT_MAP_BYTES, MAX_READERS, MIN_MAP_BYTES};
+use crate::marker::{self, Marker};
+use crate::namespace::Namespace;
+use crate::preflight::{self, Found};
+use crate::range::{is_empty, prefix_bounds};
+use crate::reader::{PinnedSnapshot, Reader};
+use crate::record::clip_agent;
+use crate::shared::{Shared, lock};
+use crate::turn::{self, Turn};
+use crate::{filesystem, location};
+
+/// How to open a store.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Directory of the store; `None`: `$COMMONHOLD_PATH`, else the user's default store.
+    pub path: Option<PathBuf>,
+    /// Name stamped on what is written; `None`: "unknown".
+    pub agent: Option<String>,
+    /// Largest size the store may grow to, in bytes; `None`: all the platform gives.
+    pub max_size: Option<u64>,
+    /// Open without the right to write.
+    pub read_only: bool,
+}
+
+/// A handle to an open store. Handles of one path share an environment; the last one to close
+/// unmaps it.
+pub struct Store {
+    pub(crate) session: Arc<Session>,
+}
+
+/// What a store's handle and its namespaces have in common.
+pub(crate) struct Session {
+    pub shared: Arc<Shared>,
+    pub reader: Arc<Reader>,
+    agent: String,
+    read_only: bool,
+    closed: AtomicBool,
+}
+
+/// The stores that this process has open, by canonical path (hazard 8).
+static REGISTRY: LazyLock<Mutex<HashMap<PathBuf, Registered>>> = LazyLock::new(Mutex::default);
+
+struct Registered {
+    shared: Arc<Shared>,
+    sessions: usize,
+}
+
+impl Store {
+    /// Opens a store, creating it where there is none.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use commonhold::{OpenOptions, Store, Ttl};
+    /// let store = Store::open(&OpenOptions {
+    ///     path: Some(dir.path().join("store")),
+    ///     agent: Some("writer".into()),
+    ///     ..OpenOptions::default()
+    /// })?;
+    /// let reports = store.namespace("reports")?;
+    /// reports.set("latest", &commonhold::value::from_json(&"hello".into())?, Ttl::Never, None, None)?;
+    /// assert_eq!(reports.get_json("latest")?, Some("hello".into()));
+    /// # Ok::<(), commonhold::Error>(())
+    /// ```
+    pub fn open(options: &OpenOptions) -> Result<Store> {
+        let path = location::resolve(options.path.as_deref())?;
+        let mut registry = lock(&REGISTRY);
+        let dir = location::prepare_directory(&path, !options.read_only)?;
+        let shared = match registry.get(&dir) {
+            Some(registered) => Arc::clone(&registered.shared),
+            None => open_directory(&dir, options)?,
+        };
+        let reader = shared.new_reader()?;
+        registry
+            .entry(dir)
+            .or_insert_with(|| Registered { shared: Arc::clone(&shared), sessions: 0 })
+            .sessions += 1;
+        let agent = clip_agent(options.agent.as_deref().unwrap_or("unknown")).to_owned();
+        let (read_only, closed) = (options.read_only, AtomicBool::new(false));
+        Ok(Store { session: Arc::new(Session { shared, reader, agent, read_only, closed }) })
+    }
+
+    /// The store's directory.
+    pub fn path(&self) -> &Path {
+        self.session.shared.dir()
+    }
+
+    /// The name stamped on what is written.
+    pub fn agent(&self) -> &str {
+        &self.session.agent
+    }
+
+    /// A view of one namespace. Nothing is written by this call.
+    pub fn namespace(&self, name: &str) -> Result<Namespace> {
+        Namespace::new(Arc::clone(&self.session), name)
+    }
+
+    /// The names, beginning with `prefix`, of namespaces that hold a live entry, in byte order.
+    pub fn list_namespaces(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        self.session.visit_namespaces(prefix, |name, _| names.push(name.to_owned()))?;
+        Ok(names)
+    }
+
+    /// Applies a batch: all of it, durably, or nothing.
+    pub fn commit(&self, batch: &Batch) -> Result<Committed> {
+        self.session.commit(batch)
+    }
+
+    /// Waits until everything written so far is on the disk. Every commit already was when it
+    /// returned.
+    pub fn flush(&self) -> Result<()> {
+        self.session.check_open()?;
+        let writer = self.session.shared.lock_writer();
+        let environment = self.session.shared.environment(&writer)?;
+        environment.lmdb.force_sync().map_err(|error| lmdb_error("sync", error))
+    }
+
+    /// Waits, at most `wait`, for an advisory turn among all processes that ask for one. Writers
+    /// that lost several races in a row take it, so that nobody starves. `None`: the time is over.
+    pub fn take_turn(&self, wait: Duration) -> Result<Option<Turn>> {
+        self.session.check_open()?;
+        turn::take(self.path(), wait)
+    }
+
+    /// Closes this handle. Later calls fail with [`Error::Closed`].
+    pub fn close(&self) {
+        self.session.close();
+    }
+}
+
+impl Session {
+    /// Fails if the handle was closed.
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// The one way to write.
+    pub fn commit(&self, batch: &Batch) -> Result<Committed> {
+        self.check_open()?;
+        if self.read_only {
+            return Err(Error::ReadOnly);
+        }
+        self.shared.commit(&self.agent, batch)
+    }
+
+    /// Runs `read` on a snapshot that sees every commit acknowledged before this call.
+    pub fn with_snapshot<R>(
+        &self,
+        read: impl FnOnce(&Environment, &ReadTxn) -> Result<R>,
+    ) -> Result<R> {
+        let mut state = self.reader.lock();
+        let (environment, snapshot) = self.reader.refresh(&mut state)?;
+        read(environment, &snapshot.txn)
+    }
+
+    /// Takes a snapshot that survives the call.
+    pub fn pin(&self) -> Result<PinnedSnapshot> {
+        self.reader.pin(self.shared.guard.claim_slot())
+    }
+
+    /// Visits the name and the number of live entries of every namespace that has one.
+    pub fn visit_namespaces(&self, prefix: &str, mut visit: impl FnMut(&str, u64)) -> Result<()> {
+        let bounds = prefix_bounds(prefix);
+        debug_assert!(!is_empty(&bounds));
+        let range = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
+        self.with_snapshot(|environment, txn| {
+            let rows = environment
+                .catalogue
+                .range(txn, &range)
+                .map_err(|error| lmdb_error("read the catalogue", error))?;
+            let mut due = None;
+            for row in rows {
+                let (name, row) = row.map_err(|error| lmdb_error("read the catalogue", error))?;
+                let row = CatalogueRow::decode(name, row)?;
+                let name = std::str::from_utf8(name)
+                    .map_err(|_| Error::Corrupt("a namespace's name is not UTF-8".into()))?;
+                if row.expiring > 0 && due.is_none() {
+                    due = Some(due_by_namespace(&environment.expiry, txn, now_ms())?);
+                }
+                let gone = due.as_ref().and_then(|due| due.get(name)).copied().unwrap_or(0);
+                let live = row.count.saturating_sub(gone);
+                if live > 0 {
+                    visit(name, live);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut registry = lock(&REGISTRY);
+        self.reader.lock().replace(None);
+        let Some(registered) = registry.get_mut(self.shared.dir()) else { return };
+        registered.sessions -= 1;
+        if registered.sessions == 0 {
+            registry.remove(self.shared.dir());
+            // Under the registry's lock, so that nobody opens the path while it is being closed.
+            self.shared.shut_down();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Opens a directory that this process does not have open yet. Everything that could go wrong
+/// inside LMDB is looked for before the file is mapped.
+fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
+    filesystem::check(dir)?;
+    let found = marker::read(dir)?;
+    if options.read_only && found.is_none() {
+        return Err(Error::NotFound(dir.to_owned()));
+    }
+    for file in ["data.mdb", "lock.mdb"] {
+        location::check_file(&dir.join(file))?;
+    }
+    let open = guard::lock_open(dir)?;
+    let agent = options.agent.as_deref().unwrap_or("unknown");
+    let process = guard::register(dir, clip_agent(agent), &open)?;
+    // Again, under the lock: another process may have created the store meanwhile.
+    let found = marker::read(dir)?;
+    let others_alive = guard::others_alive(dir, Some(&process))?;
+    let map_bytes = options.max_size.unwrap_or(DEFAULT_MAP_BYTES).max(MIN_MAP_BYTES / 16);
+    let exists = preflight::check_data_file(dir, found.is_some(), others_alive)?;
+    preflight::preallocate_lock_file(dir, MAX_READERS, others_alive)?;
+    if matches!(exists, Found::Nothing) {
+        create(dir, map_bytes)?;
+    }
+    let environment = Environment::open(dir, map_bytes, 0)?;
+    environment
+        .lmdb
+        .clear_stale_readers()
+        .map_err(|error| lmdb_error("clear the slots of killed readers", error))?;
+    drop(open);
+    Shared::new(dir.to_owned(), process, environment, map_bytes)
+}
+
+fn create(dir: &Path, map_bytes: u64) -> Result<()> {
+    let marker = Marker::new(marker::new_store_id()?);
+    Environment::create(dir, map_bytes, &marker.store_id)?;
+    location::check_file(&data_file(dir))?;
+    marker::write(dir, &marker)
+}
