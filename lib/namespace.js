@@ -4,7 +4,7 @@
 
 const native = require('./native')
 const { encode } = require('./codec')
-const { DataStoreError, rangeError } = require('./errors')
+const { DataStoreError, rangeError, typeError } = require('./errors')
 const {
   checkOptions, checkInteger, checkBoolean, checkString, checkFunction, checkKey, checkKeys,
   checkMetadata
@@ -182,9 +182,7 @@ class Namespace {
   }
 
   increment (key, by = 1) {
-    if (typeof by !== 'number' || !Number.isFinite(by)) {
-      throw rangeError('ERR_INVALID_OPTION', 'increment takes a finite number')
-    }
+    checkIncrement(by)
     if (this.#schema === undefined) return native.increment(this.#native, key, by)
     return this.update(key, (value) => {
       if (value !== undefined && typeof value !== 'number') {
@@ -212,6 +210,13 @@ class Namespace {
 
 function checkTtl (ttl) {
   return checkInteger(ttl, 'ttl (milliseconds)', 1, MAX_TTL_MS)
+}
+
+function checkIncrement (by) {
+  if (typeof by !== 'number') throw typeError('ERR_INVALID_OPTION', 'increment takes a number')
+  if (!Number.isFinite(by)) {
+    throw rangeError('ERR_INVALID_OPTION', 'increment takes a finite number')
+  }
 }
 
 function checkVersion (version) {

@@ -101,8 +101,11 @@ function checkKeys (keys) {
 /** Metadata as JSON text; values that JSON would drop or change are refused. */
 function checkMetadata (metadata) {
   if (metadata === undefined) return undefined
-  if (metadata === null || typeof metadata !== 'object' || Array.isArray(metadata)) {
-    throw typeError('ERR_INVALID_OPTION', 'metadata is an object')
+  const prototype = typeof metadata === 'object' && metadata !== null
+    ? Object.getPrototypeOf(metadata)
+    : undefined
+  if (prototype !== null && (prototype === undefined || Object.getPrototypeOf(prototype) !== null)) {
+    throw typeError('ERR_INVALID_OPTION', 'metadata is a plain object')
   }
   let json
   try {

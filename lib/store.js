@@ -111,8 +111,8 @@ function checkOpenOptions (options) {
   if (typeof options === 'string') options = { path: options }
   const { path: directory, agent, maxSize, readOnly } =
     checkOptions(options, OPEN_OPTIONS, 'openStore')
-  if (checkString(directory, 'path') === '') {
-    throw typeError('ERR_INVALID_OPTION', 'path is not empty')
+  if (checkString(directory, 'path') === '' || directory?.includes('\0')) {
+    throw new DataStoreError('ERR_INVALID_OPTION', 'path is empty or contains U+0000')
   }
   return [
     directory,

@@ -67,7 +67,14 @@ impl Shared {
         let mut writer = self.lock_writer();
         self.check_not_poisoned()?;
         self.has_written.store(true, Ordering::Relaxed);
-        self.commit_locked(&mut writer, agent, batch)
+        match self.commit_locked(&mut writer, agent, batch) {
+            Err(Error::MapOutgrown) => {
+                drop(writer);
+                self.remap()?;
+                self.commit_locked(&mut self.lock_writer(), agent, batch)
+            }
+            result => result,
+        }
     }
 
     fn commit_locked(

@@ -124,7 +124,9 @@ impl Meta {
         let row = row.ok_or_else(|| Error::Corrupt("the store has lost its identity".into()))?;
         let json: serde_json::Value = serde_json::from_slice(unseal("meta", META_KEY, row)?)
             .map_err(|error| Error::Corrupt(format!("the store's identity: {error}")))?;
-        match (json["storeId"].as_str(), json["versionBase"].as_u64()) {
+        let store_id = json.get("storeId").and_then(serde_json::Value::as_str);
+        let version_base = json.get("versionBase").and_then(serde_json::Value::as_u64);
+        match (store_id, version_base) {
             (Some(store_id), Some(version_base)) => {
                 Ok(Meta { store_id: store_id.to_owned(), version_base })
             }
@@ -182,6 +184,7 @@ pub(crate) fn lmdb_error(action: &str, error: heed::Error) -> Error {
     match error {
         heed::Error::Io(source) => Error::io(format!("could not {action}"), source),
         heed::Error::Mdb(MdbError::MapFull) => Error::StoreFull,
+        heed::Error::Mdb(MdbError::MapResized) => Error::MapOutgrown,
         heed::Error::Mdb(MdbError::Panic) => Error::Poisoned("a meta page was not written".into()),
         heed::Error::Mdb(MdbError::VersionMismatch) => Error::FormatVersion(
             "lock.mdb was written by another version of LMDB: close every process that has this \

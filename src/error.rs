@@ -100,6 +100,13 @@ pub enum Error {
     )]
     StoreFull,
 
+    /// Another process has written past the end of this process's memory map. The store maps the
+    /// file again and goes on; callers see this only if that fails.
+    #[error(
+        "another process has grown the store past this process's maxSize: close the store and open it again"
+    )]
+    MapOutgrown,
+
     /// The disk is full.
     #[error(
         "no space left on the device that holds the store: free some and try again; nothing was written"
@@ -248,7 +255,7 @@ impl Error {
             Error::Closed => Code::Closed,
             Error::ReadOnly => Code::ReadOnly,
             Error::NotFound(_) => Code::NotFound,
-            Error::StoreFull => Code::StoreFull,
+            Error::StoreFull | Error::MapOutgrown => Code::StoreFull,
             Error::NoSpace => Code::NoSpace,
             Error::Io { .. } | Error::Poisoned(_) => Code::Io,
             Error::Corrupt(_) => Code::Corrupt,

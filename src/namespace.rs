@@ -140,8 +140,8 @@ impl Namespace {
         read: impl FnOnce(&Environment, &ReadTxn, Option<&Handle>) -> Result<R>,
     ) -> Result<R> {
         loop {
-            let mut state = self.store.reader.lock();
-            let (environment, snapshot) = self.store.reader.refresh(&mut state)?;
+            let state = self.store.fresh()?;
+            let (environment, snapshot) = state.current()?;
             if let Some(handle) = self.cached_handle(environment.epoch) {
                 return read(environment, &snapshot.txn, Some(&handle.database));
             }

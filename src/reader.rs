@@ -100,10 +100,7 @@ impl Reader {
 
     /// Brings `state` to a snapshot that sees every commit acknowledged before this call, and
     /// every handle opened before it.
-    pub fn refresh<'a>(
-        &self,
-        state: &'a mut ReaderState,
-    ) -> Result<(&'a Arc<Environment>, &'a Snapshot)> {
+    pub fn refresh(&self, state: &mut ReaderState) -> Result<()> {
         let ReaderState { environment, kept, slot } = state;
         let environment = environment.as_ref().ok_or(Error::Closed)?;
         let handles_seen = self.handles_opened.load(Ordering::Acquire);
@@ -118,25 +115,18 @@ impl Reader {
             *kept = Some(Snapshot { txn, handles_seen, aged: false });
             self.alarm.ring();
         }
-        // Just set above, or found current.
-        kept.as_ref().map(|snapshot| (environment, snapshot)).ok_or(Error::Closed)
+        Ok(())
     }
 
-    /// Moves the current snapshot out of the reader, for a scan of several chunks.
-    pub fn pin(&self, slot: SnapshotSlot) -> Result<PinnedSnapshot> {
-        let mut state = self.lock();
-        self.refresh(&mut state)?;
-        let ReaderState { environment, kept, slot: own_slot } = &mut *state;
-        match (environment.clone(), kept.take()) {
-            (Some(environment), Some(snapshot)) => {
-                own_slot.end();
-                slot.begin();
-                self.pins.add(1);
-                let pin = Pin { pins: Arc::clone(&self.pins), slot };
-                Ok(PinnedSnapshot { snapshot, environment, _pin: pin })
-            }
-            _ => Err(Error::Closed),
-        }
+    /// Moves the current snapshot out of `state`, for a scan of several chunks.
+    pub fn pin(&self, state: &mut ReaderState, slot: SnapshotSlot) -> Result<PinnedSnapshot> {
+        let environment = Arc::clone(state.environment.as_ref().ok_or(Error::Closed)?);
+        let snapshot = state.kept.take().ok_or(Error::Closed)?;
+        state.slot.end();
+        slot.begin();
+        self.pins.add(1);
+        let pin = Pin { pins: Arc::clone(&self.pins), slot };
+        Ok(PinnedSnapshot { snapshot, environment, _pin: pin })
     }
 
     /// Drops a snapshot that was already there at the last tick. Returns whether one remains.
@@ -152,6 +142,14 @@ impl Reader {
 }
 
 impl ReaderState {
+    /// The environment and the snapshot that the last refresh left.
+    pub fn current(&self) -> Result<(&Environment, &Snapshot)> {
+        match (&self.environment, &self.kept) {
+            (Some(environment), Some(snapshot)) => Ok((environment, snapshot)),
+            _ => Err(Error::Closed),
+        }
+    }
+
     /// Ends the kept snapshot.
     pub fn release(&mut self) {
         if self.kept.take().is_some() {

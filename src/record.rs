@@ -158,7 +158,11 @@ pub(crate) fn write_head(out: &mut Vec<u8>, seed: u32, key: &[u8], head: &Head, 
 
 /// Cuts an agent's name at the last character that fits.
 pub(crate) fn clip_agent(agent: &str) -> &str {
-    agent.get(..agent.floor_char_boundary(MAX_AGENT_BYTES)).unwrap_or(agent)
+    let mut end = agent.len().min(MAX_AGENT_BYTES);
+    while !agent.is_char_boundary(end) {
+        end -= 1;
+    }
+    agent.get(..end).unwrap_or(agent)
 }
 
 fn damaged(key: &[u8]) -> Error {

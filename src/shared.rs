@@ -130,22 +130,29 @@ impl Shared {
 
     /// The handle of a namespace for a reader, opened if need be. `None`: no such namespace.
     pub fn handle(&self, name: &str) -> Result<Option<NamespaceHandle>> {
+        let mut outgrown = false;
         {
             let mut handles = lock(&self.handles);
-            if let Some(handle) = handles.by_name.get(name) {
-                return Ok(Some(*handle));
-            }
-            if handles.by_name.len() < MAX_HANDLES {
-                return self.open_handle(&mut handles, name);
+            if handles.by_name.len() < MAX_HANDLES || handles.by_name.contains_key(name) {
+                match self.open_handle(&mut handles, name) {
+                    Err(Error::MapOutgrown) => outgrown = true,
+                    opened => return opened,
+                }
             }
         }
         // The writer's lock comes before the lock of the handles.
         let mut writer = self.lock_writer();
         let mut handles = lock(&self.handles);
-        if handles.by_name.len() >= MAX_HANDLES {
+        if outgrown || handles.by_name.len() >= MAX_HANDLES {
             self.recycle(&mut writer, &mut handles)?;
         }
         self.open_handle(&mut handles, name)
+    }
+
+    /// Maps the file again, because another process has written past the end of the map.
+    pub fn remap(&self) -> Result<()> {
+        let mut writer = self.lock_writer();
+        self.recycle(&mut writer, &mut lock(&self.handles))
     }
 
     /// Opens the handles of all `names` for the writer and keeps the table locked: whoever

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::batch::Batch;
@@ -18,7 +18,7 @@ use crate::marker::{self, Marker};
 use crate::namespace::Namespace;
 use crate::preflight::{self, Found};
 use crate::range::{is_empty, prefix_bounds};
-use crate::reader::{PinnedSnapshot, Reader};
+use crate::reader::{PinnedSnapshot, Reader, ReaderState};
 use crate::record::clip_agent;
 use crate::shared::{Shared, lock};
 use crate::turn::{self, Turn};
@@ -163,14 +163,28 @@ impl Session {
         &self,
         read: impl FnOnce(&Environment, &ReadTxn) -> Result<R>,
     ) -> Result<R> {
-        let mut state = self.reader.lock();
-        let (environment, snapshot) = self.reader.refresh(&mut state)?;
+        let state = self.fresh()?;
+        let (environment, snapshot) = state.current()?;
         read(environment, &snapshot.txn)
+    }
+
+    /// The reader, locked, with a snapshot that sees every commit acknowledged before this call.
+    pub fn fresh(&self) -> Result<MutexGuard<'_, ReaderState>> {
+        loop {
+            let mut state = self.reader.lock();
+            match self.reader.refresh(&mut state) {
+                Ok(()) => return Ok(state),
+                Err(Error::MapOutgrown) => drop(state),
+                Err(error) => return Err(error),
+            }
+            self.shared.remap()?;
+        }
     }
 
     /// Takes a snapshot that survives the call.
     pub fn pin(&self) -> Result<PinnedSnapshot> {
-        self.reader.pin(self.shared.guard.claim_slot())
+        let mut state = self.fresh()?;
+        self.reader.pin(&mut state, self.shared.guard.claim_slot())
     }
 
     /// Visits the name and the number of live entries of every namespace that has one.

@@ -5,10 +5,13 @@
 //! anything, a raw callback 20-40 ns (hazard 30). What is rare and asynchronous uses the macros.
 #![allow(unsafe_code)]
 
+mod arguments;
 mod backup;
 mod call;
+mod context;
 mod namespace;
 mod output;
+mod results;
 mod scan;
 mod store;
 
@@ -16,7 +19,7 @@ use napi::JsValue;
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 
-use call::Context;
+use context::Context;
 
 /// Adds the raw callbacks to the module's exports, for this thread's environment.
 #[napi(module_exports)]

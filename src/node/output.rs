@@ -5,7 +5,7 @@
 //! cage, where native memory may not be shown to JavaScript (hazard 35), and reusing one costs no
 //! allocation per call.
 
-use super::call::Output;
+use super::context::Output;
 
 /// Bytes of the eight numbers.
 pub(super) const HEADER_BYTES: usize = 64;
