@@ -7,12 +7,12 @@ const { DataStoreError, typeError } = require('./errors')
 /** Returns a schema's validate function, or undefined where there is no schema. */
 function checkSchema (schema) {
   if (schema === undefined) return undefined
-  const validate = schema?.['~standard']?.validate
-  if (typeof validate !== 'function') {
+  const standard = schema?.['~standard']
+  if (typeof standard?.validate !== 'function' || standard.version !== 1) {
     throw typeError('ERR_INVALID_OPTION',
-      'schema implements Standard Schema (zod, valibot, arktype ... do)')
+      'schema implements version 1 of Standard Schema (zod, valibot, arktype ... do)')
   }
-  return (value) => schema['~standard'].validate(value)
+  return (value) => standard.validate(value)
 }
 
 /** The schema's output for a value. */

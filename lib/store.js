@@ -35,11 +35,11 @@ class DataStore {
   }
 
   get path () {
-    return native.path(this.#handle())
+    return native.path(this.#native ?? this.#handle())
   }
 
   get agent () {
-    return native.agent(this.#handle())
+    return native.agent(this.#native ?? this.#handle())
   }
 
   useNamespace (name, options) {

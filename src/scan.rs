@@ -7,6 +7,7 @@ use heed::types::Bytes;
 use crate::environment::{Handle, ReadTxn, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::now_ms;
+use crate::names::check_key;
 use crate::namespace::Namespace;
 use crate::range::{Bounds, Range, is_empty};
 use crate::reader::PinnedSnapshot;
@@ -202,6 +203,7 @@ pub struct PointReads {
 impl PointReads {
     /// Takes the snapshot. It must not be held for longer than one synchronous call.
     pub fn new(namespace: &Namespace, keys: Vec<String>) -> Result<PointReads> {
+        keys.iter().try_for_each(|key| check_key(key))?;
         let (pinned, handle) = namespace.pin()?;
         let mut keys = keys.into_iter();
         let next = keys.next();

@@ -14,7 +14,7 @@ use heed::types::Bytes;
 
 use crate::environment::{Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
-use crate::guard::ProcessGuard;
+use crate::guard::{self, ProcessGuard, ProcessInfo, SnapshotSlot};
 use crate::limits::MAX_HANDLES;
 use crate::maintenance::{Alarm, Maintenance};
 use crate::reader::{Pins, Reader};
@@ -44,7 +44,7 @@ pub(crate) struct WriterState {
 /// One open store.
 pub(crate) struct Shared {
     pub dir: PathBuf,
-    pub guard: ProcessGuard,
+    guard: Mutex<Option<ProcessGuard>>,
     map_bytes: u64,
     writer: Mutex<WriterState>,
     handles: Mutex<Handles>,
@@ -70,7 +70,7 @@ impl Shared {
         let handles = Handles { environment: Some(Arc::new(environment)), by_name: HashMap::new() };
         let shared = Arc::new(Shared {
             dir,
-            guard,
+            guard: Mutex::new(Some(guard)),
             map_bytes,
             writer: Mutex::default(),
             handles: Mutex::new(handles),
@@ -93,7 +93,7 @@ impl Shared {
         let handles = lock(&self.handles);
         let reader = Arc::new(Reader::new(
             Arc::clone(handles.environment()?),
-            self.guard.claim_slot(),
+            self.claim_slot()?,
             Arc::clone(&self.alarm),
             Arc::clone(&self.handles_opened),
             Arc::clone(&self.pins),
@@ -102,6 +102,19 @@ impl Shared {
         readers.retain(|reader| reader.strong_count() > 0);
         readers.push(Arc::downgrade(&reader));
         Ok(reader)
+    }
+
+    /// A slot in which a snapshot's age is published.
+    pub fn claim_slot(&self) -> Result<SnapshotSlot> {
+        lock(&self.guard).as_ref().map(ProcessGuard::claim_slot).ok_or(Error::Closed)
+    }
+
+    /// The processes that have the store open.
+    pub fn live_processes(&self) -> Result<Vec<ProcessInfo>> {
+        match &*lock(&self.guard) {
+            Some(guard) => guard::live_processes(&self.dir, guard),
+            None => Err(Error::Closed),
+        }
     }
 
     /// Waits for the process's other writers.
@@ -246,6 +259,8 @@ impl Shared {
         }
         handles.by_name.clear();
         handles.environment = None;
+        // Last: as long as the file is mapped, no second copy may open it.
+        *lock(&self.guard) = None;
     }
 
     /// One tick for every reader. Returns whether any still keeps a snapshot.

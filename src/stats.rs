@@ -5,7 +5,7 @@ use heed::types::Bytes;
 
 use crate::environment::{Environment, lmdb_error, pages_of_row};
 use crate::error::Result;
-use crate::guard::{ProcessInfo, live_processes};
+use crate::guard::ProcessInfo;
 use crate::store::Store;
 
 /// Figures about a store, as of one moment.
@@ -37,7 +37,7 @@ impl Store {
             keys += live;
         })?;
         let shared = &self.session.shared;
-        let processes = live_processes(shared.dir(), &shared.guard)?;
+        let processes = shared.live_processes()?;
         let writer = shared.lock_writer();
         let environment = shared.environment(&writer)?;
         let info = environment.lmdb.info();

@@ -184,7 +184,7 @@ impl Session {
     /// Takes a snapshot that survives the call.
     pub fn pin(&self) -> Result<PinnedSnapshot> {
         let mut state = self.fresh()?;
-        self.reader.pin(&mut state, self.shared.guard.claim_slot())
+        self.reader.pin(&mut state, self.shared.claim_slot()?)
     }
 
     /// Visits the name and the number of live entries of every namespace that has one.
