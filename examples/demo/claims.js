@@ -20,9 +20,10 @@ function* claimGroups(stage) {
   }
 }
 
-/** Adds to what this agent has done; the runner shows it. */
-function report(stage, count) {
-  useNamespace(`demo:${stage}`).increment(dataStore.agent, count)
+/** Counts the files of that group among what this agent has done; the runner shows it. */
+function report(stage, group) {
+  const files = [...group.values()].reduce((sum, paths) => sum + paths.length, 0)
+  useNamespace(`demo:${stage}`).increment(dataStore.agent, files)
 }
 
 module.exports = { claimGroups, report }

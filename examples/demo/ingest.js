@@ -13,11 +13,10 @@ const skipped = useNamespace('demo:skipped')
 for (const group of claimGroups('ingest')) {
   for (const [repository, paths] of group) {
     const sources = paths.map(path => readSource(join(directory, repository, path), path))
-    const values = sources.flatMap(({ value }) => value ?? [])
     for (const { skipped: reason } of sources) if (reason) skipped.increment(reason)
-    store(repository, values)
-    report('ingest', paths.length)
+    store(repository, sources.flatMap(({ value }) => value ?? []))
   }
+  report('ingest', group)
 }
 
 function store(repository, values) {

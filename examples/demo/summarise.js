@@ -11,6 +11,6 @@ for (const group of claimGroups('summarise')) {
     const files = useNamespace(`files:${repository}`).getMany(paths)
     useNamespace(`summary:${repository}`).setMany(
       Object.entries(files).map(([path, file]) => [path, summarise(file)]))
-    report('summarise', paths.length)
   }
+  report('summarise', group)
 }
