@@ -73,8 +73,18 @@ impl Shared {
                 self.remap()?;
                 self.commit_locked(&mut self.lock_writer(), agent, batch)
             }
+            Err(Error::StoreFull) if self.free_pages(&writer).is_ok() => {
+                self.commit_locked(&mut writer, agent, batch)
+            }
             result => result,
         }
+    }
+
+    /// Makes the pages that the last commit freed usable, as far as this process can.
+    fn free_pages(&self, writer: &WriterState) -> Result<()> {
+        self.release_snapshots();
+        let environment = self.environment(writer)?;
+        environment.commit_nothing().map_err(|error| lmdb_error("commit", error))
     }
 
     fn commit_locked(

@@ -32,6 +32,7 @@ pub(crate) struct Environment {
     pub catalogue: Handle,
     /// Time of expiry -> namespace and key, of every record that expires.
     pub expiry: Handle,
+    meta: Handle,
     /// What is added to a transaction id to make a version.
     pub version_base: u64,
     /// Which opening of this store in this process it is; handles belong to one.
@@ -66,7 +67,7 @@ impl Environment {
         let row = meta.get(&txn, META_KEY).map_err(|error| lmdb_error("read", error))?;
         let version_base = Meta::decode(row)?.version_base;
         drop(txn);
-        Ok(Environment { lmdb, catalogue, expiry, version_base, epoch })
+        Ok(Environment { lmdb, catalogue, expiry, meta, version_base, epoch })
     }
 
     /// Creates the internal databases of a new store and writes its identity, synced.
@@ -96,6 +97,16 @@ impl Environment {
             }
             result => result,
         }
+    }
+
+    /// Commits without changing anything. LMDB reuses a page only in the second transaction after
+    /// the one that freed it, so a full store has room again only after one more commit.
+    pub fn commit_nothing(&self) -> heed::Result<()> {
+        let mut txn = self.lmdb.write_txn()?;
+        if let Some(row) = self.meta.get(&txn, META_KEY)?.map(<[u8]>::to_vec) {
+            self.meta.put(&mut txn, META_KEY, &row)?;
+        }
+        txn.commit()
     }
 
     /// The id in the newest meta page. It runs ahead of what a reader can see for the length of a

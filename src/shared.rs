@@ -270,6 +270,13 @@ impl Shared {
         readers.iter().fold(false, |kept, reader| reader.tick() | kept)
     }
 
+    /// Ends the kept snapshot of every reader that is not in the middle of a read.
+    pub fn release_snapshots(&self) {
+        // The first tick marks, the second releases.
+        self.tick_readers();
+        self.tick_readers();
+    }
+
     /// Frees the reader slots of processes that were killed (hazards 10, 11).
     pub fn clear_stale_readers(&self) {
         if let Ok(environment) = lock(&self.handles).environment() {
