@@ -18,8 +18,8 @@ export interface OpenOptions {
    * directory are followed.
    *
    * Default: `$COMMONHOLD_PATH`, else the per-user data directory of the platform
-   * (`$XDG_DATA_HOME/commonhold` or `~/.local/share/commonhold` on Linux). Never the current
-   * directory.
+   * (`$XDG_DATA_HOME/commonhold/store` or `~/.local/share/commonhold/store` on Linux). Never the
+   * current directory.
    *
    * Errors: ERR_UNSAFE_PATH for a directory of another user, or one that a group or others may
    * write to; ERR_UNSUPPORTED_FILESYSTEM for a network filesystem.
@@ -40,7 +40,7 @@ export interface OpenOptions {
    * needs more throws ERR_STORE_FULL.
    *
    * Default: 1 TiB on 64-bit platforms, 1 GiB on Windows; less where the process may not map that
-   * much. At least 16 MiB.
+   * much. At least 1 MiB.
    *
    * Errors: RangeError ERR_INVALID_OPTION below the minimum.
    *

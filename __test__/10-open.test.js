@@ -19,8 +19,9 @@ test('opening creates a private directory with private files', (t) => {
   const store = openStore(directory)
   store.set('key', 1)
   assert.equal(mode(directory), 0o700)
-  for (const file of fs.readdirSync(directory)) {
-    assert.equal(mode(path.join(directory, file)), 0o600, file)
+  for (const name of fs.readdirSync(directory, { recursive: true })) {
+    const file = path.join(directory, name)
+    assert.equal(mode(file), fs.statSync(file).isDirectory() ? 0o700 : 0o600, name)
   }
   store.close()
 })
@@ -141,10 +142,10 @@ test('the default store lies in the user\'s data directory, never in the current
 }, async (t) => {
   const home = fs.realpathSync(temporaryDirectory(t))
   const fallback = await report(t, {}, { HOME: home })
-  assert.equal(fallback.path, path.join(home, '.local', 'share', 'commonhold'))
+  assert.equal(fallback.path, path.join(home, '.local', 'share', 'commonhold', 'store'))
   const data = path.join(home, 'data')
   const named = await report(t, { useDefault: true }, { HOME: home, XDG_DATA_HOME: data })
-  assert.equal(named.path, path.join(data, 'commonhold'))
+  assert.equal(named.path, path.join(data, 'commonhold', 'store'))
 })
 
 test('the agent is named by option, by $COMMONHOLD_AGENT, or by its script', async (t) => {

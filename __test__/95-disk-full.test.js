@@ -7,19 +7,22 @@ const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
-const { temporaryDirectory } = require('./support/store')
 const { startAgent } = require('./support/agents')
 
 const megabyte = 1024 * 1024
 
-/** Mounts a small tmpfs for the test; undefined where that is not possible. */
+/** Mounts a small tmpfs for the test. */
 function smallDisk(t, megabytes) {
-  const disk = temporaryDirectory(t)
+  const disk = fs.mkdtempSync(path.join(os.tmpdir(), 'commonhold-test-'))
   const options = `size=${megabytes}m,mode=700`
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk])
-  if (status !== 0) return undefined
-  t.after(() => spawnSync('umount', ['-l', disk]))
+  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk])
+  assert.equal(status, 0, String(stderr))
+  t.after(() => {
+    spawnSync('umount', ['-l', disk])
+    fs.rmdirSync(disk)
+  })
   return disk
 }
 

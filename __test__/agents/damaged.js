@@ -23,6 +23,8 @@ function damagedCopy([offset, bit], index) {
   return copy
 }
 
+const absent = Symbol('absent')
+
 /** Reads one namespace in every way; adds to the findings. */
 function readNamespace(namespace, values, found) {
   const check = (key, value) => {
@@ -35,10 +37,10 @@ function readNamespace(namespace, values, found) {
     found.errors += 1
   }
   for (const key of Object.keys(values)) {
-    const value = attempt(() => namespace.get(key))
+    const value = attempt(() => namespace.get(key, absent))
     const entry = attempt(() => namespace.getEntry(key))
-    if (value === undefined) found.missing += 1
-    else check(key, value)
+    if (value === absent) found.missing += 1
+    else if (value !== undefined) check(key, value)
     if (entry !== undefined) check(key, entry.value)
   }
   for (const read of [() => Object.entries(namespace.getAll()), () => [...namespace]]) {

@@ -25,18 +25,18 @@ function run() {
   let acknowledged = 0
   let refused
   do {
-    refused = outcome(() => write(acknowledged)).code
-    if (refused === undefined) acknowledged += args.batch
-    if (acknowledged === args.pauseAfter && refused === undefined) {
+    refused = outcome(() => write(acknowledged))
+    if (refused.code === undefined) acknowledged += args.batch
+    if (acknowledged === args.pauseAfter && refused.code === undefined) {
       say({ paused: acknowledged })
       hear()
     }
-  } while (refused === undefined)
-  say({ code: refused, acknowledged })
+  } while (refused.code === undefined)
+  say({ ...refused, acknowledged })
   check()
   hear()
-  const { code } = outcome(() => write(acknowledged))
-  say(code === undefined ? { wrote: true } : { code })
+  const { code, message } = outcome(() => write(acknowledged))
+  say(code === undefined ? { wrote: true } : { code, message })
 }
 
 if (args.only !== 'check') run()

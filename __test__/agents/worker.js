@@ -29,7 +29,6 @@ const tasks = {
   async wait() {
     parentPort.postMessage({ ready: true })
     await once(parentPort, 'message')
-    parentPort.close()
     return { key: store.get('key') }
   },
   count() {
