@@ -6,7 +6,7 @@ const { fork } = require('node:child_process')
 const { rmSync } = require('node:fs')
 const { mkdtemp, rm } = require('node:fs/promises')
 const { tmpdir } = require('node:os')
-const { join } = require('node:path')
+const { basename, join } = require('node:path')
 const { isDeepStrictEqual, inspect } = require('node:util')
 const { openStore } = require('..')
 
@@ -67,16 +67,16 @@ function startAgent(script, { path, name, args = [] }) {
     child,
     ended,
     stop: () => child.kill('SIGKILL'),
-    succeeded: () => succeeded(script, ended)
+    succeeded: () => succeeded(name ?? basename(script), ended)
   }
 }
 
 /** What the agent printed, once it has ended well; an error with its stderr if it has not. */
-async function succeeded(script, ended) {
+async function succeeded(name, ended) {
   const { code, signal, stdout, stderr } = await ended
   if (code === 0) return stdout.trim()
   const how = signal ? `was killed by ${signal}` : `exited with code ${code}`
-  throw new Error(`the agent ${script} ${how}:\n${stderr.trim() || stdout.trim()}`)
+  throw new Failure(`the agent ${name} ${how}\n${stderr || stdout}`.trimEnd())
 }
 
 /** Resolves with the next message of that kind that the agent sends to the runner. */
@@ -88,7 +88,8 @@ function message(agent, kind) {
       resolve(sent)
     }
     agent.child.on('message', listen)
-    agent.ended.then(({ stderr }) => reject(new Error(`ended before it sent ${kind}:\n${stderr}`)))
+    agent.ended.then(({ stderr }) =>
+      reject(new Failure(`an agent ended before it sent "${kind}"\n${stderr}`.trimEnd())))
   })
   received.catch(() => {})
   return received

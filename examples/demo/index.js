@@ -86,10 +86,9 @@ async function ingestAndSummarise(store, start, root, files) {
 async function runStage(store, start, { stage, root, progress }) {
   const done = store.useNamespace(`demo:${stage}`)
   const show = () => {
-    const shares = done.getAll()
-    const sum = Object.values(shares).reduce((total, files) => total + files, 0)
-    const detail = Object.entries(shares).map(([name, n]) => `${name} ${n}`).join('  ')
-    progress.update(stage, sum, detail)
+    const shares = [...done.values()]
+    const sum = shares.reduce((total, files) => total + files, 0)
+    progress.update(stage, sum, `agents: ${shares.join(' + ')}`)
   }
   const names = Array.from({ length: agentsPerStage }, (_, i) => `${stage}-${i + 1}`)
   const agents = names.map(name => start(join(__dirname, `${stage}.js`), { name, args: [root] }))
@@ -112,10 +111,11 @@ function storedCounts(store) {
   return totals
 }
 
-function printCounts({ files, bytes, lines }, seconds) {
-  const rate = time => `${number.format(time)} s, ${number.format(files / time)} files/s`
-  line('ingested', `${count(files, 'file')}, ${count(lines, 'line')}, ${megabytes(bytes)} in ` +
-    `${rate(seconds.ingest)}, ${megabytes(bytes / seconds.ingest)}/s`)
+function printCounts({ files, bytes }, seconds) {
+  const rate = time =>
+    `${number.format(time)} s: ${number.format(Math.round(files / time))} files/s`
+  line('ingested', `${count(files, 'file')}, ${megabytes(bytes)} in ${rate(seconds.ingest)}, ` +
+    `${megabytes(bytes / seconds.ingest)}/s`)
   line('summarised', `${count(files, 'file')} in ${rate(seconds.summarise)}`)
 }
 
@@ -134,9 +134,8 @@ function printStore(store) {
 }
 
 function printAnswers({ final, milliseconds, meanwhile }) {
-  line('search', `${count(final.summaries, 'summary', 'summaries')} in ` +
-    `${count(final.namespaces, 'namespace')} in ${number.format(milliseconds)} ms; ` +
-    `${count(meanwhile.searches, 'search', 'searches')} while the others wrote`)
+  line('search', `${count(meanwhile.searches, 'search', 'searches')} while the others wrote, ` +
+    `then ${count(final.summaries, 'summary', 'summaries')} in ${number.format(milliseconds)} ms`)
   const marks = final.todos.reduce((sum, [, n]) => sum + n, 0)
   const most = ({ name, files, names }) =>
     `${name}, ${count(files.length, 'file')} (of ${count(names, 'name')})`

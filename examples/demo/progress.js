@@ -12,7 +12,7 @@ function showProgress(stages, total) {
 function bars(stages, total) {
   const options = {
     format: ' {stage} {bar} {percentage}% {value}/{total}  {detail}',
-    barsize: 30,
+    barsize: 24,
     hideCursor: true,
     linewrap: false
   }
