@@ -15,7 +15,7 @@ const { openStore } = require('..')
  * the agents are gone afterwards, also when the user interrupts.
  * `body` gets the open store and `start`, which starts an agent on the same store.
  */
-async function runExample(name, body) {
+async function runExample (name, body) {
   const directory = await mkdtemp(join(tmpdir(), 'commonhold-example-'))
   const path = join(directory, 'store')
   const agents = []
@@ -49,7 +49,7 @@ async function runExample(name, body) {
  * Starts `script` as a process of its own. The agent finds the store by COMMONHOLD_PATH, as any
  * program of the user would, and is named by COMMONHOLD_AGENT or else by its file.
  */
-function startAgent(script, { path, name, args = [] }) {
+function startAgent (script, { path, name, args = [] }) {
   const env = { ...process.env, COMMONHOLD_PATH: path }
   if (name) env.COMMONHOLD_AGENT = name
   else delete env.COMMONHOLD_AGENT
@@ -72,7 +72,7 @@ function startAgent(script, { path, name, args = [] }) {
 }
 
 /** What the agent printed, once it has ended well; an error with its stderr if it has not. */
-async function succeeded(name, ended) {
+async function succeeded (name, ended) {
   const { code, signal, stdout, stderr } = await ended
   if (code === 0) return stdout.trim()
   const how = signal ? `was killed by ${signal}` : `exited with code ${code}`
@@ -80,7 +80,7 @@ async function succeeded(name, ended) {
 }
 
 /** Resolves with the next message of that kind that the agent sends to the runner. */
-function message(agent, kind) {
+function message (agent, kind) {
   const received = new Promise((resolve, reject) => {
     const listen = sent => {
       if (sent.kind !== kind) return
@@ -99,7 +99,7 @@ function message(agent, kind) {
 class Failure extends Error {}
 
 /** Throws unless both are deeply equal; the message shows both. */
-function check(what, actual, expected) {
+function check (what, actual, expected) {
   if (isDeepStrictEqual(actual, expected)) return
   const show = value => inspect(value, { depth: 6, maxStringLength: 2000 })
   throw new Failure(`${what}\n  expected ${show(expected)}\n  found    ${show(actual)}`)

@@ -8,7 +8,7 @@ const { join } = require('node:path')
 
 const limitMs = 300000
 
-async function runAll(names) {
+async function runAll (names) {
   let failed = 0
   for (const name of names) if (!await run(name)) failed += 1
   console.log(`${names.length - failed} passed, ${failed} failed`)
@@ -16,7 +16,7 @@ async function runAll(names) {
 }
 
 /** Runs one example in its own process group, so that one that hangs ends with its agents. */
-function run(name) {
+function run (name) {
   const started = Date.now()
   const child = spawn(process.execPath, [join(__dirname, name)], {
     stdio: ['ignore', 'pipe', 'pipe'],

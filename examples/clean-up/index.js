@@ -34,6 +34,6 @@ runExample('clean-up', async ({ store, start }) => {
 })
 
 /** Waits until the wall clock, which decides about a ttl, is past that time (ms). */
-async function clockHasPassed(time) {
+async function clockHasPassed (time) {
   while (Date.now() <= time) await delay(time - Date.now() + 1)
 }

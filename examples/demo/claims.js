@@ -6,7 +6,7 @@
 const { dataStore, useNamespace } = require('../..')
 
 /** The groups that this agent gets for this stage, each as a Map of repository to paths. */
-function* claimGroups(stage) {
+function * claimGroups (stage) {
   const groups = useNamespace('demo:groups')
   const tickets = useNamespace('demo:tickets')
   for (;;) {
@@ -21,7 +21,7 @@ function* claimGroups(stage) {
 }
 
 /** Counts the files of that group among what this agent has done; the runner shows it. */
-function report(stage, group) {
+function report (stage, group) {
   const files = [...group.values()].reduce((sum, paths) => sum + paths.length, 0)
   useNamespace(`demo:${stage}`).increment(dataStore.agent, files)
 }

@@ -10,7 +10,7 @@ const { join } = require('node:path')
  * Reads every file of `paths` below `root`; returns the counts and the three answers. `inspect`
  * gets the bytes of each.
  */
-function readDisk(root, paths, inspect) {
+function readDisk (root, paths, inspect) {
   const todos = []
   const imports = new Map()
   const functions = new Map()
@@ -33,7 +33,7 @@ function readDisk(root, paths, inspect) {
   return { counts, todos, imports: longest(imports), functions: longest(functions) }
 }
 
-function add(index, name, path) {
+function add (index, name, path) {
   if (!index.has(name)) index.set(name, [])
   index.get(name).push(path)
 }
@@ -41,7 +41,7 @@ function add(index, name, path) {
 const byFirst = ([a], [b]) => a < b ? -1 : 1
 
 /** Paths below `root` that the demo should have stored, in order: no links, no large binaries. */
-function expectedPaths(root, exclude) {
+function expectedPaths (root, exclude) {
   const paths = []
   const walk = directory => {
     for (const entry of readdirSync(join(root, directory), { withFileTypes: true })) {
@@ -54,7 +54,7 @@ function expectedPaths(root, exclude) {
   return paths.sort()
 }
 
-function isWanted(file) {
+function isWanted (file) {
   return tryTo(() => {
     const { size } = lstatSync(file)
     if (size > 32 * 2 ** 20) return false
@@ -63,7 +63,7 @@ function isWanted(file) {
 }
 
 /** What cannot be read was skipped by the agents, too. */
-function tryTo(read) {
+function tryTo (read) {
   try {
     return read()
   } catch (error) {
@@ -73,7 +73,7 @@ function tryTo(read) {
 }
 
 /** Every 'name' or "name" that stands behind from, import or require. */
-function importedModules(text) {
+function importedModules (text) {
   const names = new Set()
   for (let open = 0; open < text.length; open += 1) {
     if (text[open] !== '"' && text[open] !== "'") continue
@@ -88,7 +88,7 @@ function importedModules(text) {
 }
 
 /** The word before a position, over blanks and one parenthesis. */
-function wordBefore(text, position) {
+function wordBefore (text, position) {
   const back = (from, test) => {
     let at = from
     while (at > 0 && test.test(text[at - 1])) at -= 1
@@ -105,7 +105,7 @@ function wordBefore(text, position) {
 }
 
 /** Every name between a keyword that defines a function and its parenthesis. */
-function definedFunctions(text) {
+function definedFunctions (text) {
   const names = new Set()
   for (const keyword of ['function', 'fn', 'func', 'def']) {
     for (let at = text.indexOf(keyword); at !== -1; at = text.indexOf(keyword, at + 1)) {
@@ -121,13 +121,13 @@ function definedFunctions(text) {
   return names
 }
 
-function skip(text, from, test) {
+function skip (text, from, test) {
   let at = from
   while (at < text.length && test.test(text[at])) at += 1
   return at
 }
 
-function longest(index) {
+function longest (index) {
   const best = { name: 'none', files: [], names: 0, mentions: 0 }
   for (const [name, files] of [...index].sort(byFirst)) {
     if (files.length > best.files.length) Object.assign(best, { name, files: files.sort() })

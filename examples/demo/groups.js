@@ -6,7 +6,7 @@ const maxGroupFiles = 64
 const maxGroupBytes = 2 * 1024 * 1024
 
 /** Cuts the list into groups of bounded size, as entries for `setMany`. */
-function cutIntoGroups(files) {
+function cutIntoGroups (files) {
   const groups = []
   let bytes = Infinity
   for (const { repository, path, bytes: size } of files) {

@@ -19,7 +19,7 @@ const count = (n, one, many = `${one}s`) => `${number.format(n)} ${n === 1 ? one
 const megabytes = bytes => `${number.format(bytes / 1e6)} MB`
 const line = (title, text) => console.log(`${title.padEnd(11)} ${text}`)
 
-function main(argument) {
+function main (argument) {
   const root = directoryToIngest(argument)
   runExample('demo', async ({ store, start, directory }) => {
     const tree = listFiles(root, realpathSync(directory))
@@ -44,7 +44,7 @@ function main(argument) {
 }
 
 /** The directory named by the user, who may have called npm from elsewhere. */
-function directoryToIngest(argument) {
+function directoryToIngest (argument) {
   const fallback = join(__dirname, '..', '..', 'node_modules')
   const path = argument === undefined ? fallback : resolve(process.env.INIT_CWD ?? '.', argument)
   try {
@@ -63,7 +63,7 @@ function directoryToIngest(argument) {
 }
 
 /** Runs both stages with a search agent beside them; returns the seconds that each took. */
-async function ingestAndSummarise(store, start, root, files) {
+async function ingestAndSummarise (store, start, root, files) {
   store.useNamespace('demo:groups').setMany(cutIntoGroups(files))
   const search = start(join(__dirname, 'search.js'))
   const progress = showProgress(['ingest', 'summarise'], files.length)
@@ -83,7 +83,7 @@ async function ingestAndSummarise(store, start, root, files) {
 }
 
 /** Runs the agents of one stage and shows how far each is, as the store tells it. */
-async function runStage(store, start, { stage, root, progress }) {
+async function runStage (store, start, { stage, root, progress }) {
   const done = store.useNamespace(`demo:${stage}`)
   const show = () => {
     const shares = [...done.values()]
@@ -102,7 +102,7 @@ async function runStage(store, start, { stage, root, progress }) {
 }
 
 /** The sums of what the agents counted in `meta:*`. */
-function storedCounts(store) {
+function storedCounts (store) {
   const totals = { files: 0, bytes: 0, lines: 0 }
   for (const name of store.listNamespaces({ prefix: 'meta:' })) {
     const counts = store.useNamespace(name).get('counts')
@@ -111,7 +111,7 @@ function storedCounts(store) {
   return totals
 }
 
-function printCounts({ files, bytes }, seconds) {
+function printCounts ({ files, bytes }, seconds) {
   const rate = time =>
     `${number.format(time)} s: ${number.format(Math.round(files / time))} files/s`
   line('ingested', `${count(files, 'file')}, ${megabytes(bytes)} in ${rate(seconds.ingest)}, ` +
@@ -119,13 +119,13 @@ function printCounts({ files, bytes }, seconds) {
   line('summarised', `${count(files, 'file')} in ${rate(seconds.summarise)}`)
 }
 
-function printSkipped(reasons) {
+function printSkipped (reasons) {
   const total = reasons.reduce((sum, [, n]) => sum + n, 0)
   const detail = reasons.map(([reason, n]) => `${reason} (${number.format(n)})`).join(', ')
   line('skipped', detail ? `${number.format(total)}: ${detail}` : 'none')
 }
 
-function printStore(store) {
+function printStore (store) {
   const { namespaces, keys } = store.stats()
   const onDisk = readdirSync(store.path).reduce((sum, name) =>
     sum + statSync(join(store.path, name)).blocks * 512, 0)
@@ -133,7 +133,7 @@ function printStore(store) {
     count(keys, 'key'))
 }
 
-function printAnswers({ final, milliseconds, meanwhile }) {
+function printAnswers ({ final, milliseconds, meanwhile }) {
   line('search', `${count(meanwhile.searches, 'search', 'searches')} while the others wrote, ` +
     `then ${count(final.summaries, 'summary', 'summaries')} in ${number.format(milliseconds)} ms`)
   const marks = final.todos.reduce((sum, [, n]) => sum + n, 0)
@@ -145,7 +145,7 @@ function printAnswers({ final, milliseconds, meanwhile }) {
 }
 
 /** Compares the store with the disk: the files byte for byte, the counts, the answers. */
-function checkAgainstDisk(store, root, { exclude, tree, totals, answers }) {
+function checkAgainstDisk (store, root, { exclude, tree, totals, answers }) {
   const unstorable = new Set(tree.unstorable)
   const paths = expectedPaths(root, exclude).filter(path => !unstorable.has(path))
   const stored = locateFiles(store)
@@ -167,7 +167,7 @@ function checkAgainstDisk(store, root, { exclude, tree, totals, answers }) {
 }
 
 /** Where the store keeps each file, by its path below the root. */
-function locateFiles(store) {
+function locateFiles (store) {
   const places = new Map()
   for (const namespace of store.listNamespaces({ prefix: 'files:' })) {
     const repository = namespace.slice('files:'.length)

@@ -19,7 +19,7 @@ for (const group of claimGroups('ingest')) {
   report('ingest', group)
 }
 
-function store(repository, values) {
+function store (repository, values) {
   if (values.length === 0) return
   useNamespace(`files:${repository}`).setMany(values.map(value => [value.path, value]))
   const sum = field => values.reduce((total, value) => total + value[field], 0)

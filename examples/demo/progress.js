@@ -5,11 +5,11 @@
 const { MultiBar, Presets } = require('cli-progress')
 
 /** Returns `update(stage, done, detail)` and `stop()` for stages of `total` steps each. */
-function showProgress(stages, total) {
+function showProgress (stages, total) {
   return process.stdout.isTTY ? bars(stages, total) : lines(total)
 }
 
-function bars(stages, total) {
+function bars (stages, total) {
   const options = {
     format: ' {stage} {bar} {percentage}% {value}/{total}  {detail}',
     barsize: 24,
@@ -26,16 +26,16 @@ function bars(stages, total) {
   }
 }
 
-function lines(total) {
+function lines (total) {
   const shown = new Map()
   return {
-    update(stage, done, detail) {
+    update (stage, done, detail) {
       const quarter = Math.floor(done / total * 4)
       if (quarter === (shown.get(stage) ?? 0)) return
       shown.set(stage, quarter)
       console.log(`${stage} ${quarter * 25}% ${done}/${total}  ${detail}`)
     },
-    stop() {}
+    stop () {}
   }
 }
 

@@ -10,9 +10,9 @@ const { listNamespaces, useNamespace } = require('../..')
 const pauseMs = 200
 const answers = useNamespace('demo:answers')
 
-async function run() {
+async function run () {
+  const finish = once(process, 'message').then(() => true)
   let finished = false
-  const finish = once(process, 'message').then(() => { finished = true })
   let seen = 0
   for (let searches = 1; !finished; searches += 1) {
     const { summaries } = search()
@@ -20,7 +20,7 @@ async function run() {
     seen = summaries
     answers.set('meanwhile', { searches, summaries })
     // Watching for changes instead of looking again is not yet there.
-    await Promise.race([finish, delay(pauseMs)])
+    finished = await Promise.race([finish, delay(pauseMs, false)])
   }
   const started = process.hrtime.bigint()
   const final = search()
@@ -30,7 +30,7 @@ async function run() {
 }
 
 /** Goes through the summaries of every repository and answers the three questions. */
-function search() {
+function search () {
   const todos = []
   const imports = new Map()
   const functions = new Map()
@@ -55,13 +55,13 @@ function search() {
   }
 }
 
-function note(index, name, file) {
+function note (index, name, file) {
   if (index.has(name)) index.get(name).push(file)
   else index.set(name, [file])
 }
 
 /** The name with the most files, the first in order among equals, and how many there are. */
-function mostFiles(index) {
+function mostFiles (index) {
   const [[name, files] = ['none', []]] = [...index].sort(([a, filesA], [b, filesB]) =>
     filesB.length - filesA.length || (a < b ? -1 : 1))
   const mentions = [...index.values()].reduce((sum, { length }) => sum + length, 0)

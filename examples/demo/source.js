@@ -26,7 +26,7 @@ const languages = new Map(Object.entries({
 }).flatMap(([language, extensions]) => extensions.split(' ').map(name => [name, language])))
 
 /** The value to store for that file, or the reason why it is left out. */
-function readSource(file, path) {
+function readSource (file, path) {
   try {
     const { size } = statSync(file)
     if (size > maxBytes) return { skipped: 'over 32 MiB' }
@@ -38,7 +38,7 @@ function readSource(file, path) {
   }
 }
 
-function looksBinary(file) {
+function looksBinary (file) {
   const sample = Buffer.alloc(sampleBytes)
   const descriptor = openSync(file, 'r')
   try {
@@ -48,7 +48,7 @@ function looksBinary(file) {
   }
 }
 
-function describe(path, data) {
+function describe (path, data) {
   const text = decode(data)
   return {
     path,
@@ -61,7 +61,7 @@ function describe(path, data) {
 }
 
 /** The text of these bytes, or nothing where they are not UTF-8. */
-function decode(data) {
+function decode (data) {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data)
   } catch {
@@ -69,7 +69,7 @@ function decode(data) {
   }
 }
 
-function countLines(text) {
+function countLines (text) {
   let lines = text.endsWith('\n') || text === '' ? 0 : 1
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lines += 1
   return lines

@@ -5,7 +5,7 @@
 const name = '([A-Za-z_$][\\w$]*)'
 const patterns = {
   imports: new RegExp('(?<![\\w$])(?:from|import|require)' +
-    `(?=(?:\\s{0,20}\\()?\\s{0,20}(['"])(?<name>[^'"\\s]{1,200})\\1)`, 'g'),
+    '(?=(?:\\s{0,20}\\()?\\s{0,20}([\'"])(?<name>[^\'"\\s]{1,200})\\1)', 'g'),
   functions: new RegExp(
     `(?<![\\w$])(?:function|fn|func|def)(?:[ \\t]+|[ \\t]*\\*[ \\t]*)${name}[ \\t]*[(<]`, 'g'),
   exports: new RegExp('(?<![\\w$])export[ \\t]+(?:default[ \\t]+|declare[ \\t]+|async[ \\t]+)*' +
@@ -13,7 +13,7 @@ const patterns = {
   assigned: new RegExp(`(?<![\\w$])exports\\.${name}[ \\t]*=(?!=)`, 'g')
 }
 
-function summarise({ text = '', bytes, lines, language }) {
+function summarise ({ text = '', bytes, lines, language }) {
   return {
     language,
     bytes,
@@ -27,12 +27,12 @@ function summarise({ text = '', bytes, lines, language }) {
 }
 
 /** The distinct names that the pattern finds, in order of appearance. */
-function found(text, pattern) {
+function found (text, pattern) {
   return [...new Set([...text.matchAll(pattern)].map(match => match.groups?.name ?? match[1]))]
 }
 
 /** The first line of the first comment or heading near the top of the file. */
-function firstComment(text) {
+function firstComment (text) {
   const top = text.slice(0, 4096).toWellFormed().replace(/^#!.*/, '')
   const [, line = ''] = top.match(/(?:^|\n)[ \t]*(?:\/\*[*!]?|\/\/+|#+ )\s*(?:\* )?([^\n]*)/) ?? []
   return [...line.replace(/\*\/.*/, '').trim()].slice(0, 200).join('')

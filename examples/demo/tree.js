@@ -14,7 +14,7 @@ const maxRepositoryBytes = 512 - 'summary:'.length
  * Links are not followed, so a loop of links does no harm. `exclude` is a directory to stay out of;
  * `unstorable` are the paths whose names the store cannot take.
  */
-function listFiles(root, exclude) {
+function listFiles (root, exclude) {
   const files = []
   const unstorable = []
   const skipped = new Map()
@@ -39,7 +39,7 @@ function listFiles(root, exclude) {
   return { files, skipped, unstorable }
 }
 
-function entriesOf(directory, skip) {
+function entriesOf (directory, skip) {
   try {
     return readdirSync(directory, { withFileTypes: true }).sort((a, b) => a.name < b.name ? -1 : 1)
   } catch {
@@ -49,7 +49,7 @@ function entriesOf(directory, skip) {
 }
 
 /** A repository is a package, with its scope, or else the first directory; "." is the root. */
-function place(path) {
+function place (path) {
   const [first, second, ...rest] = path.split('/')
   if (second === undefined) return { repository: '.', path }
   if (first.startsWith('@') && rest.length) {
@@ -58,16 +58,16 @@ function place(path) {
   return { repository: first, path: [second, ...rest].join('/') }
 }
 
-function sizeOf(file) {
+function sizeOf (file) {
   return lstatSync(file, { throwIfNoEntry: false })?.size ?? 0
 }
 
-function badKind(entry) {
+function badKind (entry) {
   if (entry.isSymbolicLink()) return 'symbolic link'
   return entry.isFile() ? undefined : 'not a regular file'
 }
 
-function badName({ repository, path }) {
+function badName ({ repository, path }) {
   if (!`${repository}/${path}`.isWellFormed()) return 'name is not Unicode'
   if (/\p{Cc}/u.test(repository)) return 'directory name with control characters'
   if (Buffer.byteLength(repository) > maxRepositoryBytes) return 'directory name too long'

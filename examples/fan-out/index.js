@@ -37,7 +37,7 @@ runExample('fan-out', async ({ store, start }) => {
 })
 
 /** Sends three racers at one task and tells how many own it, and how many were counted. */
-async function race(store, agent, manner) {
+async function race (store, agent, manner) {
   const work = store.useNamespace('fanout:race')
   work.setMany({ 'task:0': { status: 'pending' }, completed: 0 })
 

@@ -12,14 +12,14 @@ const work = useNamespace('fanout:race')
 
 /** The original's code: get, look, change, set. */
 const getAndSet = {
-  async claim() {
+  async claim () {
     const task = work.get('task:0')
     await everybodyHasRead()
     if (task.status !== 'pending') return false
     work.set('task:0', { ...task, status: 'processing', worker })
     return true
   },
-  async count() {
+  async count () {
     const completed = work.get('completed')
     await everybodyHasRead()
     work.set('completed', completed + 1)
@@ -28,26 +28,26 @@ const getAndSet = {
 
 /** The cure: the store reads, changes and writes in one step. */
 const atomic = {
-  async claim() {
+  async claim () {
     work.get('task:0')
     await everybodyHasRead()
     const task = work.update('task:0', task =>
       task.status === 'pending' ? { ...task, status: 'processing', worker } : task)
     return task.worker === worker
   },
-  async count() {
+  async count () {
     work.get('completed')
     await everybodyHasRead()
     work.increment('completed')
   }
 }
 
-async function everybodyHasRead() {
+async function everybodyHasRead () {
   process.send({ kind: 'has read' })
   await once(process, 'message')
 }
 
-async function run({ claim, count }) {
+async function run ({ claim, count }) {
   const claimed = await claim()
   await count()
   process.send({ kind: 'finished', claimed }, () => process.disconnect())

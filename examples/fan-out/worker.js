@@ -18,20 +18,20 @@ for (const key of work.listKeys({ prefix: 'task:' })) {
 console.log(done)
 
 /** The task if it is ours now. Reading first is only a short cut: update decides. */
-function claim(key) {
+function claim (key) {
   if (work.get(key).status !== 'pending') return undefined
   const task = work.update(key, task =>
     task.status === 'pending' ? { ...task, status: 'processing', worker } : task)
   return task.worker === worker ? task : undefined
 }
 
-function countPrimes(from, to) {
+function countPrimes (from, to) {
   let primes = 0
   for (let n = from; n < to; n += 1) if (isPrime(n)) primes += 1
   return primes
 }
 
-function isPrime(n) {
+function isPrime (n) {
   for (let divisor = 2; divisor * divisor <= n; divisor += 1) if (n % divisor === 0) return false
   return n > 1
 }

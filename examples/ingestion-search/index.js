@@ -34,7 +34,7 @@ runExample('ingestion-search', async ({ store, start }) => {
 })
 
 /** Every file of the directory is in the store, letter for letter, and is counted. */
-function checkFiles(store, repository, directory) {
+function checkFiles (store, repository, directory) {
   const files = store.useNamespace(`files:${repository}`)
   const stored = [...files.entries()].map(([path, { content }]) => [path, content])
   const expected = sources(directory).map(path =>
@@ -46,12 +46,12 @@ function checkFiles(store, repository, directory) {
 }
 
 /** What a plain reading of the files finds. */
-function grep(query) {
+function grep (query) {
   return Object.entries(repositories).flatMap(([repository, directory]) => sources(directory)
     .filter(path => readFileSync(join(directory, path), 'utf8').includes(query))
     .map(path => `${repository}/${path}`))
 }
 
-function sources(directory) {
+function sources (directory) {
   return readdirSync(directory).filter(name => /\.(js|md)$/.test(name)).sort()
 }

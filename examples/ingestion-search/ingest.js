@@ -20,7 +20,7 @@ useNamespace(`meta:${repository}`).set('ingestion', {
   completedAt: new Date()
 })
 
-function summarise(text) {
+function summarise (text) {
   return {
     lines: text.split('\n').length,
     about: text.match(/^(?:\/\/|#) (.+)$/m)?.[1] ?? '',

@@ -19,7 +19,7 @@ pipeline.set('analysis', {
 pipeline.set('status', { stage: 'analysed' })
 
 /** Cents by group, as a Map, largest first. The store keeps a Map a Map. */
-function totals(orders, groupOf) {
+function totals (orders, groupOf) {
   const sums = new Map()
   for (const order of orders) {
     sums.set(groupOf(order), (sums.get(groupOf(order)) ?? 0) + order.cents)

@@ -2,7 +2,7 @@
 
 const { useNamespace } = require('../..')
 
-async function run(url) {
+async function run (url) {
   const response = await fetch(url)
   if (!response.ok) throw new Error(`${url} answered ${response.status}`)
 

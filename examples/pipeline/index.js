@@ -40,7 +40,7 @@ runExample('pipeline', async ({ store, start }) => {
 })
 
 /** Serves one file on the loopback interface, on a free port. */
-async function serve(file) {
+async function serve (file) {
   const server = createServer((request, response) => response.end(readFileSync(file)))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

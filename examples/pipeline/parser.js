@@ -14,12 +14,12 @@ pipeline.set('parsed', rows.map(row => order(header, row)))
 pipeline.set('status', { stage: 'parsed' })
 
 /** The fields of one line of CSV; a quoted field may hold commas. */
-function fields(line) {
+function fields (line) {
   const matches = line.matchAll(/(?:^|,)(?:"([^"]*)"|([^,]*))/g)
   return [...matches].map(([, quoted, bare]) => quoted ?? bare)
 }
 
-function order(header, row) {
+function order (header, row) {
   const record = Object.fromEntries(header.map((name, i) => [name, row[i]]))
   return {
     date: new Date(record.date),

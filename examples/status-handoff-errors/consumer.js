@@ -14,7 +14,7 @@ process.once('message', () => {
   process.disconnect()
 })
 
-function forecast({ namespace, key }) {
+function forecast ({ namespace, key }) {
   const averages = useNamespace(namespace).get(key)
   return Object.fromEntries([...averages].map(([station, celsius]) =>
     [station, celsius < 8 ? 'cold' : 'mild']))

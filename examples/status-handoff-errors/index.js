@@ -38,7 +38,7 @@ runExample('status-handoff-errors', async ({ store, start }) => {
 })
 
 /** Lets two consumers see the same signal before either takes it; returns how many got it. */
-async function handOver(agent) {
+async function handOver (agent) {
   const consumers = ['consumer-1', 'consumer-2'].map(name => agent('consumer', { name }))
   const took = consumers.map(consumer => message(consumer, 'took it'))
   const seen = await Promise.all(consumers.map(consumer => message(consumer, 'has read')))

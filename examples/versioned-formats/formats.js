@@ -11,7 +11,7 @@ const settings = z.strictObject({
 })
 
 /** Version 2 of a value of version 1 or 2. */
-function upgrade(value) {
+function upgrade (value) {
   if (value.version === 2) return value
   const upgraded = { version: 2, endpoints: [value.endpoint] }
   return value.retry === undefined ? upgraded : { ...upgraded, retries: Number(value.retry) }
