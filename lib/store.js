@@ -11,7 +11,7 @@ const { checkOptions, checkInteger, checkBoolean, checkString, checkName } = req
 native.setErrorMaker(makeError)
 for (const code of native.retryableCodes().split(' ')) retryableCodes.add(code)
 
-const OPEN_OPTIONS = ['path', 'agent', 'maxSize', 'readOnly']
+const OPEN_OPTIONS = ['path', 'agent', 'durability', 'maxSize', 'readOnly']
 const MIN_SIZE = 1024 * 1024
 const DEFAULT_NAMESPACE = 'default'
 
@@ -109,8 +109,11 @@ function closedError () {
 /** The arguments of the native `open`. */
 function checkOpenOptions (options) {
   if (typeof options === 'string') options = { path: options }
-  const { path: directory, agent, maxSize, readOnly } =
+  const { path: directory, agent, durability, maxSize, readOnly } =
     checkOptions(options, OPEN_OPTIONS, 'openStore')
+  if (durability !== undefined && durability !== 'strict') {
+    throw typeError('ERR_INVALID_OPTION', "durability is 'strict', the only mode so far")
+  }
   if (checkString(directory, 'path') === '' || directory?.includes('\0')) {
     throw new DataStoreError('ERR_INVALID_OPTION', 'path is empty or contains U+0000')
   }

@@ -176,6 +176,11 @@ impl<'a> Batch<'a> {
         self.mutations.push(Mutation::Clear { namespace, prefix });
     }
 
+    /// Bytes of the keys and values that the batch writes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn expire(&mut self, namespace: usize, key: &'a str, row_key: &'a [u8]) {
         self.mutations.push(Mutation::Expire { namespace, key, row_key });
     }

@@ -15,6 +15,7 @@ use crate::batch::{Batch, Mutation, Outcome};
 use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{now_ms, visit_due};
+use crate::filesystem::available_bytes;
 use crate::limits::{MAX_BATCH_NAMESPACES, MAX_VERSION, SWEEP_ENTRIES_PER_COMMIT};
 use crate::shared::{Shared, WriterState};
 
@@ -26,6 +27,9 @@ pub struct Committed {
     /// One for each mutation, in order.
     pub outcomes: Vec<Outcome>,
 }
+
+/// A disk with less than this, beyond the bytes of the batch, counts as full.
+const SHORT_OF_SPACE_BYTES: u64 = 1024 * 1024;
 
 /// Databases created by a transaction, to be kept once it has committed.
 struct Created<'txn>(Vec<(usize, Database<'txn>)>, Committed);
@@ -112,23 +116,30 @@ impl Shared {
                 },
             )
         };
-        result.map_err(|failure| self.judge(failure))
+        result.map_err(|failure| self.judge(failure, batch.bytes()))
     }
 
-    /// Decides what a failure means for the writes to come.
-    fn judge(&self, failure: Failure) -> Error {
-        match failure {
-            Failure::Ours(error) => error,
-            Failure::Commit(error) => {
-                let error = lmdb_error("commit", error);
-                if matches!(error, Error::Io { .. } | Error::Poisoned(_)) {
-                    // Nobody knows how much of the commit reached the disk, and a second fsync
-                    // may report success for pages the kernel has dropped (hazard 19).
-                    self.poison(error.to_string());
-                }
-                error
-            }
+    /// Decides what the failure of a commit of so many bytes means for the writes to come.
+    fn judge(&self, failure: Failure, bytes: usize) -> Error {
+        let (error, committing) = match failure {
+            Failure::Ours(error) => (error, false),
+            Failure::Commit(error) => (lmdb_error("commit", error), true),
+        };
+        if is_short_write(&error) && self.is_disk_full(bytes) {
+            // No meta page was written: the commit has left nothing behind.
+            return Error::NoSpace;
         }
+        if committing && matches!(error, Error::Io { .. } | Error::Poisoned(_)) {
+            // Nobody knows how much of the commit reached the disk, and a second fsync may report
+            // success for pages the kernel has dropped (hazard 19).
+            self.poison(error.to_string());
+        }
+        error
+    }
+
+    fn is_disk_full(&self, bytes: usize) -> bool {
+        let needed = (bytes as u64).saturating_add(SHORT_OF_SPACE_BYTES);
+        available_bytes(self.dir()).is_ok_and(|available| available < needed)
     }
 
     /// Removes entries that have expired, if this process writes. Returns whether more are due.
@@ -173,6 +184,13 @@ impl Shared {
 
 fn begin(environment: &Environment) -> Result<RwTxn<'_>> {
     environment.lmdb.write_txn().map_err(|error| lmdb_error("begin a write", error))
+}
+
+/// LMDB reports EIO where the system wrote only a part of what it was given ("short write,
+/// filesystem full?" in `mdb_page_flush`).
+fn is_short_write(error: &Error) -> bool {
+    const EIO: i32 = 5;
+    matches!(error, Error::Io { source, .. } if source.raw_os_error() == Some(EIO))
 }
 
 /// The path of nearly every commit: all namespaces exist.

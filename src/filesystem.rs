@@ -21,6 +21,22 @@ pub fn check(dir: &Path) -> Result<()> {
     }
 }
 
+/// Bytes that an unprivileged user may still write to the filesystem of the directory. Where the
+/// platform does not say, as many as there can be.
+pub fn available_bytes(dir: &Path) -> Result<u64> {
+    #[cfg(unix)]
+    {
+        let stat = rustix::fs::statvfs(dir)
+            .map_err(|error| Error::io("could not ask for the free space", error.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        Ok(u64::MAX)
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn unreliable_filesystem(dir: &Path) -> Result<Option<String>> {
     let stat = rustix::fs::statfs(dir)
