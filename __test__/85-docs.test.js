@@ -87,7 +87,7 @@ const COMMAND = /^npm (?:ci|test|install commonhold|run (?<script>[\w:-]+)(?: --
 
 /** Running the gate inside the gate would not end: the commands are only checked to exist. */
 function checkCommands(t, { code }) {
-  for (const command of code.trim().split(/\n| && /)) {
+  for (const command of code.trim().split(/\s*\n\s*| && /)) {
     const known = COMMAND.exec(command.replace(/\s+#.*$/, ''))
     assert.ok(known, `${command}: no npm command; mark the block as text`)
     const script = command.startsWith('npm test') ? 'test' : known.groups.script

@@ -5,7 +5,7 @@
 const fs = require('node:fs')
 const path = require('node:path')
 
-const FENCE = /^(`{3,})(\S*)\s*$/
+const FENCE = /^ *(`{3,})(\S*)\s*$/
 
 /** Blocks as { file, line, language, code }; `line` is that of the opening fence. */
 function blocksOf(root, file) {
