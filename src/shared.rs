@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use heed::CommitOrAbort;
 use heed::types::Bytes;
 
-use crate::environment::{Environment, Handle, lmdb_error};
+use crate::environment::{Environment, Handle, data_file, lmdb_error};
 use crate::error::{Error, Result};
 use crate::guard::{self, ProcessGuard, ProcessInfo, SnapshotSlot};
 use crate::limits::MAX_HANDLES;
+use crate::location::identity;
 use crate::maintenance::{Alarm, Maintenance};
 use crate::reader::{Pins, Reader};
 
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub dir: PathBuf,
     guard: Mutex<Option<ProcessGuard>>,
     map_bytes: u64,
+    data_file: Option<(u64, u64)>,
     writer: Mutex<WriterState>,
     handles: Mutex<Handles>,
     handles_opened: Arc<AtomicU64>,
@@ -68,8 +70,10 @@ impl Shared {
         map_bytes: u64,
     ) -> Result<Arc<Shared>> {
         let handles = Handles { environment: Some(Arc::new(environment)), by_name: HashMap::new() };
+        let data_file = identity(&data_file(&dir));
         let shared = Arc::new(Shared {
             dir,
+            data_file,
             guard: Mutex::new(Some(guard)),
             map_bytes,
             writer: Mutex::default(),
@@ -283,6 +287,19 @@ impl Shared {
             // What fails here fails again, and is reported, where a snapshot is needed.
             let _ = environment.lmdb.clear_stale_readers();
         }
+    }
+
+    /// Fails if the data file was removed or replaced since it was mapped: then what is open here
+    /// is not what others find at this path.
+    pub fn check_in_place(&self) -> Result<()> {
+        if identity(&data_file(&self.dir)) == self.data_file {
+            return Ok(());
+        }
+        Err(Error::InvalidOption(format!(
+            "the store at {} was removed or replaced while this process has it open: close() every \
+             handle of it before you remove a store",
+            self.dir.display()
+        )))
     }
 
     /// The directory of the store.

@@ -81,7 +81,10 @@ impl Store {
         let mut registry = lock(&REGISTRY);
         let dir = location::prepare_directory(&path, !options.read_only)?;
         let shared = match registry.get(&dir) {
-            Some(registered) => Arc::clone(&registered.shared),
+            Some(registered) => {
+                registered.shared.check_in_place()?;
+                Arc::clone(&registered.shared)
+            }
             None => open_directory(&dir, options)?,
         };
         let reader = shared.new_reader()?;
