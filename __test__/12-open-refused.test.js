@@ -15,7 +15,7 @@ const notOnWindows = { skip: process.platform === 'win32' && 'POSIX modes' }
 const nobody = 65534
 
 /** A closed store with one key. */
-function closedStore(t) {
+function closedStore (t) {
   const directory = path.join(temporaryDirectory(t), 'store')
   const store = openStore(directory)
   store.set('key', 'value')

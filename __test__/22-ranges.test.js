@@ -13,7 +13,7 @@ const startsWith = (key, prefix) =>
   bytes(key).subarray(0, bytes(prefix).length).equals(bytes(prefix))
 
 /** What a range of these entries holds, by definition. */
-function expected(entries, { prefix = '', start, end, reverse = false, limit = Infinity } = {}) {
+function expected (entries, { prefix = '', start, end, reverse = false, limit = Infinity } = {}) {
   const selected = [...entries]
     .filter(([key]) => startsWith(key, prefix))
     .filter(([key]) => start === undefined || compare(key, start) >= 0)
@@ -23,7 +23,7 @@ function expected(entries, { prefix = '', start, end, reverse = false, limit = I
   return selected.slice(0, limit)
 }
 
-function checkRange(namespace, entries, range) {
+function checkRange (namespace, entries, range) {
   const want = expected(entries, range)
   const keys = want.map(([key]) => key)
   const values = want.map(([, value]) => value)
@@ -36,12 +36,12 @@ function checkRange(namespace, entries, range) {
 }
 
 /** Keys made of few letters, so that prefixes and bounds meet many of them. */
-function randomText(random, maximum) {
+function randomText (random, maximum) {
   const letters = ['a', 'b', '/', '\u0000', '\u007f', '\u00e9', '\uffff', '\u{1f600}', '\u{10ffff}']
   return Array.from({ length: random.below(maximum + 1) }, () => random.pick(letters)).join('')
 }
 
-function randomRange(random) {
+function randomRange (random) {
   const range = {}
   if (random.next() < 0.5) range.prefix = randomText(random, 2)
   if (random.next() < 0.4) range.start = randomText(random, 3)

@@ -6,15 +6,17 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
+const { spawnSync } = require('node:child_process')
 const { setImmediate: nextTurn } = require('node:timers/promises')
 const { openStore } = require('..')
 const { sameProperties, temporaryNamespace, temporaryStore, throwsCode } =
   require('./support/store')
+const { runAgent } = require('./support/agents')
 
 const hour = 3_600_000
 
 /** Reads until the key is gone; every answer must agree with the clock around it. */
-function readUntilGone(read, expiresAt) {
+function readUntilGone (read, expiresAt) {
   for (let reads = 1; ; reads++) {
     const before = Date.now()
     const there = read()
@@ -69,7 +71,7 @@ test('a namespace whose last key has expired is not listed', (t) => {
 })
 
 /** A namespace in which "key" was there and has just expired. */
-function withExpired(t, value) {
+function withExpired (t, value) {
   const namespace = temporaryNamespace(t)
   namespace.set('key', value, { ttl: 1, metadata: { old: true } })
   readUntilGone(() => namespace.has('key'), namespace.getEntry('key')?.expiresAt ?? 0)
@@ -142,4 +144,35 @@ test('expired entries give their space back while the store is in use', {
     await nextTurn()
   }
   assert.equal(store.useNamespace('short').count(), 0)
+})
+
+const noFaketime = spawnSync('faketime', ['--version']).error && 'faketime is not installed'
+
+/** What a process whose clock is wrong by `offset` sees. */
+async function seenAt (t, offset, args) {
+  const env = { ...process.env, DONT_FAKE_MONOTONIC: '1' }
+  const [said] = await runAgent(t, 'clock', args, { command: ['faketime', '-f', offset], env })
+  return said
+}
+
+test('an hour later a key of an hour is gone', { skip: noFaketime }, async (t) => {
+  const store = temporaryStore(t)
+  store.useNamespace('n').set('key', 1, { ttl: hour })
+  const before = await seenAt(t, '+59m', { path: store.path })
+  assert.deepEqual(before, { keys: ['key'], count: 1, has: true, namespaces: ['n'] })
+  const after = await seenAt(t, '+61m', { path: store.path })
+  assert.deepEqual(after, { keys: [], count: 0, has: false, namespaces: [] })
+})
+
+test('a clock that is set back does not set versions back', { skip: noFaketime }, async (t) => {
+  const store = temporaryStore(t)
+  const namespace = store.useNamespace('n')
+  const ahead = await seenAt(t, '+1d', { path: store.path, write: 'key', ttl: hour })
+  const { version, expiresAt } = namespace.getEntry('key')
+  assert.equal(version, ahead.version)
+  assert.ok(expiresAt > Date.now() + 23 * hour, 'judged by the clock of who reads')
+  assert.ok(namespace.set('later', 1) > version)
+  const behind = await seenAt(t, '-1d', { path: store.path, write: 'key', ttl: hour })
+  assert.ok(behind.version > version)
+  assert.equal(namespace.has('key'), false, 'its hour was over long ago')
 })

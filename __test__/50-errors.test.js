@@ -50,7 +50,7 @@ const withOptions = {
   'namespace.entries': [({ namespace }, options) => namespace.entries(options), 'prefix']
 }
 
-function setting(t) {
+function setting (t) {
   const store = temporaryStore(t)
   return { store, namespace: store.useNamespace('n') }
 }
@@ -211,7 +211,7 @@ test('a value that cannot be stored is refused with the place in it', (t) => {
   const { namespace } = setting(t)
   const circular = { a: [{}] }
   circular.a[0].back = circular
-  class Task { constructor() { this.title = 'x' } }
+  class Task { constructor () { this.title = 'x' } }
   const cases = [
     [undefined, /undefined/],
     [() => {}, /function/i],

@@ -10,7 +10,7 @@ const { temporaryStore } = require('./support/store')
 const script = path.join(__dirname, 'agents', 'worker.js')
 
 /** Starts a worker thread with a task; `result` resolves with what it posts at its end. */
-function startWorker(t, workerData) {
+function startWorker (t, workerData) {
   const worker = new Worker(script, { workerData })
   t.after(() => worker.terminate())
   const result = new Promise((resolve, reject) => {

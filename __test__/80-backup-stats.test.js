@@ -12,14 +12,14 @@ const { startAgent } = require('./support/agents')
 const mode = (file) => fs.statSync(file).mode & 0o777
 
 /** Everything a store holds, with versions, times and metadata. */
-function contents(store) {
+function contents (store) {
   return store.listNamespaces().map((name) => {
     const namespace = store.useNamespace(name)
     return [name, namespace.listKeys().map((key) => namespace.getEntry(key))]
   })
 }
 
-function filled(t) {
+function filled (t) {
   const store = temporaryStore(t)
   for (let n = 0; n < 200; n++) {
     const options = { metadata: { n }, ...(n % 2 && { ttl: 3_600_000 }) }

@@ -15,7 +15,7 @@ const generous = { timeout: 240_000 }
 const batchSize = 20
 
 /** Reads what a writer says until it has said `lines`, kills it, and reads the rest. */
-async function killAfter(writer, lines) {
+async function killAfter (writer, lines) {
   const said = []
   while (said.length < lines) {
     const line = await writer.next()
@@ -30,7 +30,7 @@ async function killAfter(writer, lines) {
 }
 
 /** Every acknowledged set is there, and every batch is whole or absent. */
-function verify(store, name, said) {
+function verify (store, name, said) {
   const singles = store.useNamespace(`${name} singles`)
   const batches = store.useNamespace(`${name} batches`).getAll()
   const found = new Map()

@@ -15,7 +15,7 @@ const nobody = 65534
 const asNobody = { uid: nobody, gid: nobody, cwd: '/' }
 
 /** Why these tests cannot run here, or false. */
-function skip() {
+function skip () {
   if (process.getuid?.() !== 0) return 'needs root, to become another user'
   const script = `require(${JSON.stringify(path.join(__dirname, '..'))})`
   const { status, error } = spawnSync(process.execPath, ['-e', script], asNobody)
@@ -28,7 +28,7 @@ const report = async (t, options) =>
   (await runAgent(t, 'open', { options }, { ...asNobody, env }))[0]
 
 /** A directory that everybody may enter, with our store in it. */
-function storeInPublicPlace(t) {
+function storeInPublicPlace (t) {
   const place = temporaryDirectory(t)
   fs.chmodSync(place, 0o755)
   const store = openStore(path.join(place, 'store'))

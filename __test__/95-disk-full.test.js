@@ -14,7 +14,7 @@ const { startAgent } = require('./support/agents')
 const megabyte = 1024 * 1024
 
 /** Mounts a small tmpfs for the test. */
-function smallDisk(t, megabytes) {
+function smallDisk (t, megabytes) {
   const disk = fs.mkdtempSync(path.join(os.tmpdir(), 'commonhold-test-'))
   const options = `size=${megabytes}m,mode=700`
   const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk])
@@ -26,7 +26,7 @@ function smallDisk(t, megabytes) {
   return disk
 }
 
-function skip() {
+function skip () {
   if (process.platform !== 'linux') return 'needs tmpfs'
   if (process.getuid() !== 0) return 'needs root, to mount a tmpfs'
   const probe = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'])
@@ -36,7 +36,7 @@ function skip() {
 const needsMount = { skip: skip(), timeout: 120_000 }
 
 /** Fills what is left of the disk. */
-function fillUp(file) {
+function fillUp (file) {
   const descriptor = fs.openSync(file, 'w', 0o600)
   const zeros = Buffer.alloc(4096)
   try {

@@ -24,7 +24,7 @@ const valueOf = (namespace, n) => ({
 })
 
 /** A closed store with known content. */
-function sample(t) {
+function sample (t) {
   const directory = path.join(temporaryDirectory(t), 'store')
   const store = openStore(directory)
   const expected = {}
@@ -41,7 +41,7 @@ function sample(t) {
   return { directory, expectedFile, bytes: fs.statSync(path.join(directory, 'data.mdb')).size }
 }
 
-function flip(file, offset, bit) {
+function flip (file, offset, bit) {
   const descriptor = fs.openSync(file, 'r+')
   const byte = Buffer.alloc(1)
   fs.readSync(descriptor, byte, 0, 1, offset)
@@ -51,7 +51,7 @@ function flip(file, offset, bit) {
 }
 
 /** Has agents read the store with each flip in turn; one that crashes is replaced. */
-async function readWithFlips(t, { directory, expectedFile }, flips) {
+async function readWithFlips (t, { directory, expectedFile }, flips) {
   const outcomes = []
   while (outcomes.length < flips.length) {
     const rest = flips.slice(outcomes.length)

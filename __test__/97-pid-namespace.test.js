@@ -11,7 +11,7 @@ const { runAgent } = require('./support/agents')
 
 const elsewhere = ['unshare', '-pf', '--mount-proc']
 
-function skip() {
+function skip () {
   if (process.platform !== 'linux') return 'pid namespaces are of Linux'
   const { status } = spawnSync(elsewhere[0], [...elsewhere.slice(1), 'true'])
   return status !== 0 && 'needs root, to make a pid namespace'

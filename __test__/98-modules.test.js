@@ -55,7 +55,7 @@ test('the default store, useNamespace and listNamespaces are one store', async (
 })
 
 /** A second copy of the package, as npm would put it under another one's node_modules. */
-function copyOfPackage(t) {
+function copyOfPackage (t) {
   const copy = path.join(temporaryDirectory(t), 'commonhold')
   fs.mkdirSync(copy)
   const parts = fs.readdirSync(root).filter((name) =>

@@ -11,7 +11,7 @@ const { temporaryDirectory } = require('./support/store')
 
 const root = path.join(__dirname, '..')
 
-function compiler() {
+function compiler () {
   try {
     return path.join(path.dirname(require.resolve('typescript/package.json')), 'bin', 'tsc')
   } catch {
@@ -22,13 +22,13 @@ function compiler() {
 const tsc = compiler()
 const needsTypeScript = { skip: tsc === undefined && 'typescript is not installed' }
 
-function compile(project) {
+function compile (project) {
   const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', project], { encoding: 'utf8' })
   return { status, stdout }
 }
 
 /** The declarations and their test, with one text replaced in the declarations. */
-function changedCopy(t, from, to) {
+function changedCopy (t, from, to) {
   const copy = temporaryDirectory(t)
   const declarations = fs.readFileSync(path.join(root, 'index.d.ts'), 'utf8')
   assert.ok(declarations.includes(from), from)

@@ -11,7 +11,7 @@ const { args, outcome, say } = require('../support/agent')
 const expected = JSON.parse(fs.readFileSync(args.expectedFile, 'utf8'))
 const scratch = fs.mkdtempSync(path.join(path.dirname(args.directory), 'flip-'))
 
-function damagedCopy([offset, bit], index) {
+function damagedCopy ([offset, bit], index) {
   const copy = path.join(scratch, String(index))
   fs.mkdirSync(copy, { mode: 0o700 })
   for (const name of ['data.mdb', 'commonhold.json']) {
@@ -26,7 +26,7 @@ function damagedCopy([offset, bit], index) {
 const absent = Symbol('absent')
 
 /** Reads one namespace in every way; adds to the findings. */
-function readNamespace(namespace, values, found) {
+function readNamespace (namespace, values, found) {
   const check = (key, value) => {
     if (!isDeepStrictEqual(value, values[key])) found.wrong.push([namespace.name, key, value])
   }
@@ -48,7 +48,7 @@ function readNamespace(namespace, values, found) {
   }
 }
 
-function readAll(directory) {
+function readAll (directory) {
   const found = { wrong: [], errors: 0, missing: 0 }
   const { value: store, code } = outcome(() => openStore(directory))
   if (store === undefined) return { ...found, refused: code }

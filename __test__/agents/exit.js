@@ -7,24 +7,24 @@ const { openStore } = require('../..')
 const { args, say } = require('../support/agent')
 
 const endings = {
-  end() {},
+  end () {},
   promise: async () => { await null },
   exit: () => process.exit(7),
   'exit in update': (store) => store.useNamespace('n').update('k', () => process.exit(7)),
-  'exit in loop'(store) {
+  'exit in loop' (store) {
     const namespace = store.useNamespace('default')
     for (const [key] of namespace) process.exit(key === 'key' ? 7 : 8)
   },
-  'exit in backup'(store) {
+  'exit in backup' (store) {
     store.set('large', new Uint8Array(30_000_000))
     store.backup(args.copy)
     process.exit(7)
   },
   'write at exit': (store) => process.on('exit', () => store.set('key', 2)),
   'close at exit': (store) => process.on('exit', () => store.close()),
-  throw() { throw new Error('on purpose') },
+  throw () { throw new Error('on purpose') },
   reject: () => { Promise.reject(new Error('on purpose')) },
-  'exit with worker'() {
+  'exit with worker' () {
     const workerData = { task: 'write without end', path: args.path }
     const worker = new Worker(require.resolve('./worker.js'), { workerData })
     worker.once('message', () => process.exit(7))

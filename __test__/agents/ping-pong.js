@@ -24,17 +24,17 @@ const reads = [
   (round) => [...theirs.values()].includes(round)
 ]
 
-function write(round) {
+function write (round) {
   mine.clear()
   mine.setMany({ round, [`round ${round}`]: true })
 }
 
-function seen(round) {
+function seen (round) {
   if (Date.now() > deadline) throw new Error(`round ${round} did not come`)
   return reads[round % reads.length](round)
 }
 
-async function play() {
+async function play () {
   for (let round = 1; round <= args.rounds; round++) {
     if (args.first) write(round)
     if (args.turn === 'loop') while (!seen(round));

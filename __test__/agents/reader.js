@@ -12,7 +12,7 @@ const iterator = namespace.entries()
 iterator.next()
 say({ ready: true })
 
-function stop() {
+function stop () {
   say({ last: read() })
   process.exit(0)
 }

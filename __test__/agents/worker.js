@@ -10,35 +10,35 @@ const store = openStore(workerData.path)
 const namespace = store.useNamespace('n')
 
 const tasks = {
-  exchange() {
+  exchange () {
     const seen = namespace.get('from main')
     namespace.set('from worker', 2)
     return { seen: seen ?? null }
   },
-  close() {
+  close () {
     namespace.set('from close', 1)
     store.close()
   },
-  exit() {
+  exit () {
     namespace.set('from exit', 1)
     process.exit(0)
   },
-  end() {
+  end () {
     namespace.set('from end', 1)
   },
-  async wait() {
+  async wait () {
     parentPort.postMessage({ ready: true })
     await once(parentPort, 'message')
     return { key: store.get('key') }
   },
-  count() {
+  count () {
     for (let n = 0; n < workerData.times; n++) {
       namespace.increment('counter')
       namespace.update('updated', (value = 0) => value + 1)
     }
     return {}
   },
-  'write without end'() {
+  'write without end' () {
     for (let n = 1; ; n++) {
       namespace.set('acknowledged', n)
       if (n === 1) parentPort.postMessage({ started: true })

@@ -11,7 +11,7 @@ const args = JSON.parse(process.argv[2] ?? '{}')
 const say = (object) => fs.writeSync(1, `${JSON.stringify(object)}\n`)
 
 /** Blocks until the test tells something. */
-function hear() {
+function hear () {
   const byte = Buffer.alloc(1)
   let line = ''
   while (fs.readSync(0, byte) === 1 && byte[0] !== 0x0a) line += byte.toString('latin1')
@@ -19,7 +19,7 @@ function hear() {
 }
 
 /** The outcome of a call as an object: `{ value }` or `{ code, message }` of what it threw. */
-function outcome(fn) {
+function outcome (fn) {
   try {
     return { value: fn() }
   } catch (error) {

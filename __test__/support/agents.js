@@ -11,7 +11,7 @@ const readline = require('node:readline')
  * object; `next()` gives the following one (`undefined` after the last) and `all()` those that
  * are left. `exited` resolves with { code, signal, stderr } once everything was read.
  */
-function startAgent(t, name, args = {}, { command = [], ...options } = {}) {
+function startAgent (t, name, args = {}, { command = [], ...options } = {}) {
   const script = path.join(__dirname, '..', 'agents', `${name}.js`)
   const [program, ...rest] = [...command, process.execPath, script, JSON.stringify(args)]
   const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'], ...options })
@@ -38,7 +38,7 @@ function startAgent(t, name, args = {}, { command = [], ...options } = {}) {
 }
 
 /** Runs an agent to its end; returns what it said, or throws with what it wrote to stderr. */
-async function runAgent(t, name, args, options) {
+async function runAgent (t, name, args, options) {
   const agent = startAgent(t, name, args, options)
   const said = await agent.all()
   const { code, signal, stderr } = await agent.exited

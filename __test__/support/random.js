@@ -4,13 +4,13 @@
 // COMMONHOLD_TEST_SEED=<seed> repeats it.
 
 /** A generator (mulberry32); prints its seed as a diagnostic of the test. */
-function seededRandom(t) {
+function seededRandom (t) {
   const seed = Number(process.env.COMMONHOLD_TEST_SEED ?? (Math.random() * 2 ** 32) >>> 0)
   t.diagnostic(`seed ${seed}`)
   return generator(seed)
 }
 
-function generator(seed) {
+function generator (seed) {
   let state = seed >>> 0
   const next = () => {
     state = (state + 0x6d2b79f5) >>> 0

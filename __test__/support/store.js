@@ -9,14 +9,14 @@ const path = require('node:path')
 const { openStore, DataStoreError } = require('../..')
 
 /** A new directory with mode 0700, removed after the test. */
-function temporaryDirectory(t) {
+function temporaryDirectory (t) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'commonhold-test-'))
   t.after(() => fs.rmSync(directory, { recursive: true, force: true }))
   return directory
 }
 
 /** An open store in a new directory, closed and removed after the test. */
-function temporaryStore(t, options) {
+function temporaryStore (t, options) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'commonhold-test-'))
   const store = openStore({ path: path.join(directory, 'store'), ...options })
   t.after(() => {
@@ -30,7 +30,7 @@ function temporaryStore(t, options) {
 const temporaryNamespace = (t, options) => temporaryStore(t).useNamespace('test', options)
 
 /** Asserts that a call throws an error of this package with this code; returns the error. */
-function throwsCode(fn, code, { type = Error, message = /./ } = {}) {
+function throwsCode (fn, code, { type = Error, message = /./ } = {}) {
   let thrown
   assert.throws(fn, (error) => {
     thrown = error
@@ -40,11 +40,11 @@ function throwsCode(fn, code, { type = Error, message = /./ } = {}) {
 }
 
 /** As `throwsCode`, for a promise. */
-async function rejectsCode(promise, code, { type = Error, message = /./ } = {}) {
+async function rejectsCode (promise, code, { type = Error, message = /./ } = {}) {
   await assert.rejects(promise, (error) => checkError(error, code, { type, message }))
 }
 
-function checkError(error, code, { type, message }) {
+function checkError (error, code, { type, message }) {
   assert.equal(error.code, code, error.stack)
   assert.ok(error instanceof DataStoreError, 'is a DataStoreError')
   assert.ok(error instanceof type, `is a ${type.name}, not a ${error.constructor.name}`)
@@ -53,7 +53,7 @@ function checkError(error, code, { type, message }) {
 }
 
 /** Asserts equal own properties, whatever the prototype and the order. */
-function sameProperties(actual, expected) {
+function sameProperties (actual, expected) {
   const byKey = ([a], [b]) => (a < b ? -1 : 1)
   assert.deepEqual(Object.entries(actual).sort(byKey), Object.entries(expected).sort(byKey))
 }
