@@ -18,23 +18,26 @@ const TIMEOUT_MS = 120_000
 const exampleModules = path.join(root, 'examples', 'node_modules')
 const python = process.env.COMMONHOLD_TEST_PYTHON ?? 'python3'
 
-function run(program, args, directory, environment = {}) {
+function run (program, args, directory, environment = {}) {
   const env = {
-    ...process.env, COMMONHOLD_PATH: path.join(directory, 'store'), NODE_PATH: exampleModules,
-    PYTHONIOENCODING: 'utf-8', ...environment
+    ...process.env,
+    COMMONHOLD_PATH: path.join(directory, 'store'),
+    NODE_PATH: exampleModules,
+    PYTHONIOENCODING: 'utf-8',
+    ...environment
   }
   delete env.COMMONHOLD_AGENT
   return spawnSync(program, args, { cwd: root, env, encoding: 'utf8', timeout: TIMEOUT_MS })
 }
 
-function succeeds({ status, signal, stderr, error }) {
+function succeeds ({ status, signal, stderr, error }) {
   assert.equal(status, 0, `${error ?? signal ?? status}\n${stderr}`)
 }
 
 // ---------------------------------------------------------------- js
 
 /** The first package of a block that is neither this one, nor of Node, nor installed. */
-function missingPackage(code) {
+function missingPackage (code) {
   const names = [...code.matchAll(/(?:require\(|from )'([^'.][^']*)'/g)].map(([, name]) => name)
   return names.find((name) => {
     if (name.startsWith('node:') || name === 'commonhold') return false
@@ -47,7 +50,7 @@ function missingPackage(code) {
   })
 }
 
-function runJavaScript(t, { code }) {
+function runJavaScript (t, { code }) {
   const missing = missingPackage(code)
   if (missing) return t.skip(`${missing} is not installed (npm ci --prefix examples)`)
   // Evaluated in the root, so that the package finds itself under its own name.
@@ -58,7 +61,7 @@ function runJavaScript(t, { code }) {
 
 // ---------------------------------------------------------------- ts
 
-function checkTypeScript(t, { code }) {
+function checkTypeScript (t, { code }) {
   const directory = temporaryDirectory(t)
   fs.writeFileSync(path.join(directory, 'block.ts'), code)
   fs.writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify({
@@ -86,7 +89,7 @@ const { scripts } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 
 const COMMAND = /^npm (?:ci|test|install commonhold|run (?<script>[\w:-]+)(?: -- .+)?)$/
 
 /** Running the gate inside the gate would not end: the commands are only checked to exist. */
-function checkCommands(t, { code }) {
+function checkCommands (t, { code }) {
   for (const command of code.trim().split(/\s*\n\s*| && /)) {
     const known = COMMAND.exec(command.replace(/\s+#.*$/, ''))
     assert.ok(known, `${command}: no npm command; mark the block as text`)
@@ -101,7 +104,7 @@ const probe = spawnSync(python, ['-c', 'import lmdb, msgpack'])
 const pythonReady = probe.status === 0
 
 /** Values of every kind, a key as long as can be, and more namespaces than have handles. */
-function fill(directory) {
+function fill (directory) {
   const store = openStore({ path: directory, agent: 'filler' })
   const kinds = store.useNamespace('kinds | a/b')
   kinds.set('k'.repeat(1978), { long: 'key' }, { metadata: { language: 'en', depth: [1, null] } })
@@ -128,7 +131,7 @@ const EXPECTED = [
   '201 namespaces, 1 expiring entries, all checksums match'
 ]
 
-function runPython(t, { code }) {
+function runPython (t, { code }) {
   if (!pythonReady) return t.skip(`${python} with the packages lmdb and msgpack is not installed`)
   const directory = temporaryDirectory(t)
   const store = path.join(directory, 'store')
@@ -148,7 +151,7 @@ function runPython(t, { code }) {
   noticesDamage(code, copy, directory)
 }
 
-function noticesDamage(code, copy, directory) {
+function noticesDamage (code, copy, directory) {
   const data = path.join(copy, 'data.mdb')
   const bytes = fs.readFileSync(data)
   const value = Buffer.from('long\xa3key', 'latin1')

@@ -10,26 +10,26 @@ const path = require('node:path')
 const read = (...parts) => fs.readFileSync(path.join(__dirname, '..', ...parts), 'utf8')
 
 /** Code -> whether it is retryable, as src/error.rs says in `Code::ALL`. */
-function codesOfRust() {
+function codesOfRust () {
   const table = /ALL: [^=]*= &\[(.*?)\];/s.exec(read('src', 'error.rs'))[1]
   const rows = table.matchAll(/\(\s*Code::\w+,\s*"(\w+)",\s*(true|false),?\s*\)/g)
   return Object.fromEntries([...rows].map(([, code, retryable]) => [code, retryable === 'true']))
 }
 
 /** The codes of the enum's own list of variants, so that none can be left out of the table. */
-function variantsOfRust() {
+function variantsOfRust () {
   const variants = /pub enum Code \{(.*?)\n\}/s.exec(read('src', 'error.rs'))[1]
   return [...variants.matchAll(/^ {4}(\w+),$/gm)].map(([, name]) =>
     `ERR${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`)
 }
 
-function codesOfTypes() {
+function codesOfTypes () {
   const union = /export type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(read('index.d.ts'))[1]
   return [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code)
 }
 
 /** Sections of docs/errors.md: code -> its text. */
-function sections() {
+function sections () {
   const [, ...parts] = read('docs', 'errors.md').split(/^## /m)
   return Object.fromEntries(parts.map((part) => {
     const end = part.indexOf('\n')

@@ -8,7 +8,7 @@ const path = require('node:path')
 const FENCE = /^ *(`{3,})(\S*)\s*$/
 
 /** Blocks as { file, line, language, code }; `line` is that of the opening fence. */
-function blocksOf(root, file) {
+function blocksOf (root, file) {
   const blocks = []
   let open
   fs.readFileSync(path.join(root, file), 'utf8').split('\n').forEach((text, index) => {
@@ -28,7 +28,7 @@ function blocksOf(root, file) {
 }
 
 /** Every file whose blocks are promises: the README and the pages of docs/. */
-function documents(root) {
+function documents (root) {
   const pages = fs.readdirSync(path.join(root, 'docs')).filter((name) => name.endsWith('.md'))
   return ['README.md', ...pages.sort().map((name) => `docs/${name}`)]
 }
