@@ -56,7 +56,9 @@ function runJavaScript (t, { code }) {
   // Evaluated in the root, so that the package finds itself under its own name.
   const type = /^import /m.test(code) ? 'module' : 'commonjs'
   const args = [`--input-type=${type}`, '--eval', code]
-  succeeds(run(process.execPath, args, temporaryDirectory(t)))
+  const directory = temporaryDirectory(t)
+  // What a block puts into the home directory goes with the test.
+  succeeds(run(process.execPath, args, directory, { HOME: directory, USERPROFILE: directory }))
 }
 
 // ---------------------------------------------------------------- ts
