@@ -229,8 +229,8 @@ export interface NamespaceOptions<T> {
    *
    * Default: none.
    *
-   * Errors, thrown by the writes: ERR_SCHEMA for a value it refuses, and for a schema that
-   * answers with a promise.
+   * Errors, thrown by the writes: ERR_SCHEMA for a value it refuses (`cause` holds the issues),
+   * and for a schema that answers with a promise.
    */
   schema?: StandardSchemaV1<any, T>
 }

@@ -4,6 +4,7 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
+const os = require('node:os')
 const path = require('node:path')
 const { openStore } = require('..')
 const { temporaryDirectory, temporaryNamespace, temporaryStore, throwsCode } =
@@ -64,6 +65,24 @@ test('a value nested a million deep is refused, not a crash', (t) => {
   throwsCode(() => namespace.set('k', value), 'ERR_VALUE_TOO_DEEP')
 })
 
+const needsMemory = { skip: os.freemem() < 4 * 2 ** 30 && 'needs 4 GiB of free memory' }
+
+test('a value has at most 512 MiB, and a batch 1 GiB', needsMemory, (t) => {
+  const namespace = temporaryNamespace(t)
+  const encodedHeader = 5
+  const largest = new Uint8Array(512 * 1024 * 1024 - encodedHeader)
+  largest[largest.length - 1] = 7
+  namespace.set('key', largest)
+  const read = namespace.get('key')
+  assert.equal(read.length, largest.length)
+  assert.equal(read.at(-1), 7)
+  const larger = new Uint8Array(largest.length + 1)
+  throwsCode(() => namespace.set('key', larger), 'ERR_VALUE_TOO_LARGE', { message: /536870912/ })
+  const batch = ['a', 'b', 'c'].map((key) => [key, largest])
+  throwsCode(() => namespace.setMany(batch), 'ERR_VALUE_TOO_LARGE', { message: /1073741824/ })
+  assert.deepEqual(namespace.listKeys(), ['key'])
+})
+
 test('a ttl has at most 315,576,000,000,000 ms', (t) => {
   const namespace = temporaryNamespace(t)
   const longest = 315_576_000_000_000
@@ -92,6 +111,16 @@ test('a value may be an empty string, array, object, map, set or buffer', (t) =>
     namespace.set('key', value)
     assert.deepEqual(namespace.get('key'), value)
   }
+})
+
+test('maxSize is at least 1 MiB', (t) => {
+  const directory = path.join(temporaryDirectory(t), 'store')
+  const tooSmall = () => openStore({ path: directory, maxSize: 1024 * 1024 - 1 })
+  throwsCode(tooSmall, 'ERR_INVALID_OPTION', { type: RangeError, message: /1048576/ })
+  const store = openStore({ path: directory, maxSize: 1024 * 1024 })
+  store.set('key', 'value')
+  assert.equal(store.get('key'), 'value')
+  store.close()
 })
 
 test('a store at its maxSize says so, loses nothing, and goes on when made larger', (t) => {

@@ -47,6 +47,20 @@ function verify (store, name, said) {
   assert.ok(singles.count() <= last + 2 && found.size <= last + 2, 'nothing nobody wrote')
 }
 
+test('the check finds a write that is lost, and a batch that is torn', (t) => {
+  const store = temporaryStore(t)
+  const write = (n, size) => {
+    store.useNamespace('x singles').set(`key ${n}`, { n, text: `${n} `.repeat(50) })
+    const keys = Array.from({ length: size }, (_, index) => `batch ${n} key ${index}`)
+    store.useNamespace('x batches').setMany(keys.map((key) => [key, { key, batch: n }]))
+  }
+  write(0, batchSize)
+  verify(store, 'x', [{ n: 0 }])
+  assert.throws(() => verify(store, 'x', [{ n: 0 }, { n: 1 }]), /AssertionError/)
+  write(1, batchSize - 1)
+  assert.throws(() => verify(store, 'x', [{ n: 0 }]), /batch 1 of x/)
+})
+
 for (const [kind, heldOpen] of [['while others go on', true], ['with nobody else there', false]]) {
   test(`writers killed ${kind} lose nothing they had acknowledged`, generous, async (t) => {
     const random = seededRandom(t)
