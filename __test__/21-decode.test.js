@@ -239,4 +239,26 @@ describe('strings', () => {
       }
     }
   })
+
+  it('that differ in one character, each time they are read', () => {
+    for (let length = 1; length <= 16; length++) {
+      const texts = ['a'.repeat(length)]
+      for (let i = 0; i < length; i++) {
+        for (const other of 'b\u0000\u007f') {
+          texts.push('a'.repeat(i) + other + 'a'.repeat(length - i - 1))
+        }
+      }
+      for (let round = 0; round < 3; round++) {
+        assert.deepStrictEqual(decode(encode([texts, texts])), [texts, texts])
+      }
+    }
+  })
+
+  it('more short ones than are remembered', () => {
+    const texts = Array.from({ length: 20000 }, (_, i) => (i * 7919).toString(36))
+    for (let round = 0; round < 2; round++) {
+      assert.deepStrictEqual(decode(encode(texts)), texts)
+      assert.deepStrictEqual(decode(encode(texts.concat(texts))), texts.concat(texts))
+    }
+  })
 })

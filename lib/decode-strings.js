@@ -19,9 +19,14 @@ function forgetText () {
 }
 
 function readString (length) {
+  if (length >= 2 && length <= REPEATED_BYTES) return readRepeated(length)
   const at = take(length)
   const end = at + length
   if (length > SHORT_STRING_BYTES || !isAscii(input.view, at, end)) return utf8At(at, end)
+  return cut(at, end)
+}
+
+function cut (at, end) {
   if (end > text.end) moveWindow(at)
   return text.window.substring(at - text.start, end - text.start)
 }
@@ -55,6 +60,43 @@ function utf8At (at, end) {
     throw corrupt('a string is not UTF-8')
   }
   return string
+}
+
+// ---------------------------------------------------------------- repeated strings
+
+// States, roles and tags repeat from value to value, so the last short string of each hash is
+// remembered and given out again. A list of 20,000 documents with six such strings takes half the
+// time, most of it the collector's; `{ stage, timestamp }` needs no window, and half the time.
+const REPEATED_BYTES = 12
+const STRING_SLOTS = 1024
+// Of each: the first, middle and last bytes, which together are all of them, and the length.
+const words = new Int32Array(STRING_SLOTS * 4)
+const strings = new Array(STRING_SLOTS).fill('')
+
+/** A string of 2 to 12 bytes. */
+function readRepeated (length) {
+  const at = take(length)
+  const end = at + length
+  const { view } = input
+  const first = length < 4 ? view.getInt16(at) : view.getInt32(at)
+  const last = length < 4 ? view.getInt16(end - 2) : view.getInt32(end - 4)
+  const middle = length > 8 ? view.getInt32(at + 4) : 0
+  const slot = slotOf(first, middle, last ^ length)
+  const word = slot * 4
+  if (words[word] === first && words[word + 1] === middle && words[word + 2] === last &&
+      words[word + 3] === length) return strings[slot]
+  if (((first | middle | last) & HIGH_BITS) !== 0) return utf8At(at, end)
+  words[word] = first
+  words[word + 1] = middle
+  words[word + 2] = last
+  words[word + 3] = length
+  strings[slot] = cut(at, end)
+  return strings[slot]
+}
+
+function slotOf (first, middle, last) {
+  const mixed = Math.imul(Math.imul(last, 0x9e3779b1) + middle, 0x85ebca6b) + first
+  return Math.imul(mixed ^ mixed >>> 15, 0x9e3779b1) >>> 22
 }
 
 // ---------------------------------------------------------------- property names
