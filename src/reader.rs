@@ -27,6 +27,7 @@ pub(crate) struct ReaderState {
     environment: Option<Arc<Environment>>,
     kept: Option<Snapshot>,
     slot: SnapshotSlot,
+    is_detached: bool,
 }
 
 /// One per thread that opened the store (one per [`crate::Store`]).
@@ -89,7 +90,8 @@ impl Reader {
         handles_opened: Arc<AtomicU64>,
         pins: Arc<Pins>,
     ) -> Reader {
-        let state = ReaderState { environment: Some(environment), kept: None, slot };
+        let environment = Some(environment);
+        let state = ReaderState { environment, kept: None, slot, is_detached: false };
         Reader { state: Mutex::new(state), alarm, handles_opened, pins }
     }
 
@@ -101,7 +103,7 @@ impl Reader {
     /// Brings `state` to a snapshot that sees every commit acknowledged before this call, and
     /// every handle opened before it.
     pub fn refresh(&self, state: &mut ReaderState) -> Result<()> {
-        let ReaderState { environment, kept, slot } = state;
+        let ReaderState { environment, kept, slot, .. } = state;
         let environment = environment.as_ref().ok_or(Error::Closed)?;
         let handles_seen = self.handles_opened.load(Ordering::Acquire);
         let current = kept.as_ref().is_some_and(|snapshot| {
@@ -157,9 +159,15 @@ impl ReaderState {
         }
     }
 
-    /// Changes the environment, or takes it away when the store closes.
-    pub fn replace(&mut self, environment: Option<Arc<Environment>>) {
+    /// Changes the environment, or takes it away. A detached reader stays without.
+    pub fn replace(&mut self, environment: Option<&Arc<Environment>>) {
         self.release();
-        self.environment = environment;
+        self.environment = environment.filter(|_| !self.is_detached).map(Arc::clone);
+    }
+
+    /// Takes the environment away for good: the reader's handle was closed.
+    pub fn detach(&mut self) {
+        self.is_detached = true;
+        self.replace(None);
     }
 }

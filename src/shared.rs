@@ -30,8 +30,13 @@ pub(crate) struct NamespaceHandle {
 }
 
 /// The open handles of the present environment.
+#[derive(Default)]
 pub(crate) struct Handles {
+    /// `None` once the store is shut down, and after a recycling that could not open it again.
     environment: Option<Arc<Environment>>,
+    /// How often the environment was opened.
+    epoch: u64,
+    is_shut_down: bool,
     by_name: HashMap<Box<str>, NamespaceHandle>,
 }
 
@@ -69,7 +74,7 @@ impl Shared {
         environment: Environment,
         map_bytes: u64,
     ) -> Result<Arc<Shared>> {
-        let handles = Handles { environment: Some(Arc::new(environment)), by_name: HashMap::new() };
+        let handles = Handles { environment: Some(Arc::new(environment)), ..Handles::default() };
         let data_file = identity(&data_file(&dir));
         let shared = Arc::new(Shared {
             dir,
@@ -150,7 +155,8 @@ impl Shared {
         let mut outgrown = false;
         {
             let mut handles = lock(&self.handles);
-            if handles.by_name.len() < MAX_HANDLES || handles.by_name.contains_key(name) {
+            let has_room = handles.by_name.len() < MAX_HANDLES && handles.environment.is_some();
+            if has_room || handles.by_name.contains_key(name) {
                 match self.open_handle(&mut handles, name) {
                     Err(Error::MapOutgrown) => outgrown = true,
                     opened => return opened,
@@ -160,7 +166,8 @@ impl Shared {
         // The writer's lock comes before the lock of the handles.
         let mut writer = self.lock_writer();
         let mut handles = lock(&self.handles);
-        if outgrown || handles.by_name.len() >= MAX_HANDLES {
+        let is_full = handles.by_name.len() >= MAX_HANDLES;
+        if outgrown || is_full || handles.environment.is_none() {
             self.recycle(&mut writer, &mut handles)?;
         }
         self.open_handle(&mut handles, name)
@@ -182,7 +189,7 @@ impl Shared {
     ) -> Result<(MutexGuard<'_, Handles>, Vec<Option<Handle>>)> {
         let mut handles = lock(&self.handles);
         let unknown = names.iter().filter(|name| !handles.by_name.contains_key(**name)).count();
-        if handles.by_name.len() + unknown > MAX_HANDLES {
+        if handles.by_name.len() + unknown > MAX_HANDLES || handles.environment.is_none() {
             self.recycle(writer, &mut handles)?;
         }
         let mut found = Vec::with_capacity(names.len());
@@ -217,8 +224,7 @@ impl Shared {
     pub fn register(&self, handles: &mut Handles, name: &str, database: Handle) -> NamespaceHandle {
         // Readers compare this with what they loaded before they began (reader.rs).
         let opened_as = self.handles_opened.fetch_add(1, Ordering::AcqRel) + 1;
-        let epoch = handles.environment.as_ref().map_or(0, |environment| environment.epoch);
-        let handle = NamespaceHandle { database, epoch, opened_as };
+        let handle = NamespaceHandle { database, epoch: handles.epoch, opened_as };
         handles.by_name.insert(name.into(), handle);
         handle
     }
@@ -227,6 +233,9 @@ impl Shared {
     /// close no single one. Waits until no transaction of this process is live; the writer's lock
     /// (in `_writer`) keeps writers out, the readers' locks keep readers out.
     fn recycle(&self, _writer: &mut WriterState, handles: &mut Handles) -> Result<()> {
+        if handles.is_shut_down {
+            return Err(Error::Closed);
+        }
         let readers = lock(&self.readers);
         let readers: Vec<Arc<Reader>> = readers.iter().filter_map(Weak::upgrade).collect();
         let mut states: Vec<_> = readers.iter().map(|reader| reader.lock()).collect();
@@ -235,13 +244,13 @@ impl Shared {
             state.replace(None);
         }
         handles.by_name.clear();
-        let epoch = match handles.environment.take() {
-            Some(environment) => environment.epoch + 1,
-            None => return Err(Error::Closed),
-        };
-        let environment = Arc::new(Environment::open(&self.dir, self.map_bytes, epoch)?);
+        handles.environment = None;
+        handles.epoch += 1;
+        // If this fails (no memory, no descriptors), the next call that needs it tries again.
+        let environment = Environment::open(&self.dir, self.map_bytes, handles.epoch)?;
+        let environment = Arc::new(environment);
         for state in &mut states {
-            state.replace(Some(Arc::clone(&environment)));
+            state.replace(Some(&environment));
         }
         handles.environment = Some(environment);
         Ok(())
@@ -263,6 +272,7 @@ impl Shared {
         }
         handles.by_name.clear();
         handles.environment = None;
+        handles.is_shut_down = true;
         // Last: as long as the file is mapped, no second copy may open it.
         *lock(&self.guard) = None;
     }

@@ -177,9 +177,12 @@ impl Session {
             let mut state = self.reader.lock();
             match self.reader.refresh(&mut state) {
                 Ok(()) => return Ok(state),
-                Err(Error::MapOutgrown) => drop(state),
+                Err(Error::MapOutgrown) => {}
+                // A recycling could not open the environment again: try once more.
+                Err(Error::Closed) if self.check_open().is_ok() => {}
                 Err(error) => return Err(error),
             }
+            drop(state);
             self.shared.remap()?;
         }
     }
@@ -224,7 +227,7 @@ impl Session {
             return;
         }
         let mut registry = lock(&REGISTRY);
-        self.reader.lock().replace(None);
+        self.reader.lock().detach();
         let Some(registered) = registry.get_mut(self.shared.dir()) else { return };
         registered.sessions -= 1;
         if registered.sessions == 0 {

@@ -59,3 +59,18 @@ fn a_store_that_was_removed_while_it_is_open_is_not_mistaken_for_a_new_one() {
     open.close();
     Store::open(&options(dir.path())).unwrap();
 }
+
+#[test]
+fn a_closed_handle_stays_closed_when_others_recycle() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = Store::open(&options(dir.path())).unwrap();
+    let jobs = closed.namespace("jobs").unwrap();
+    jobs.set("key", &[0xc0], Ttl::Never, None, None).unwrap();
+    let other = Store::open(&options(dir.path())).unwrap();
+    closed.close();
+    for index in 0..2 * commonhold::limits::MAX_HANDLES {
+        let namespace = other.namespace(&format!("job-{index}")).unwrap();
+        namespace.set("key", &[0xc0], Ttl::Never, None, None).unwrap();
+    }
+    assert_eq!(jobs.has("key").unwrap_err().code(), Code::Closed);
+}

@@ -115,8 +115,12 @@ fn ttl(call: &Call, index: usize) -> Returned<Ttl> {
 fn metadata(call: &Call, index: usize) -> Returned<Option<MetadataPatch>> {
     call.optional_string(index)?
         .map(|json| {
-            serde_json::from_str(&json)
-                .map_err(|error| Error::InvalidOption(format!("metadata: {error}")).into())
+            serde_json::from_str(&json).map_err(|error| {
+                Error::InvalidOption(format!(
+                    "metadata is JSON, nested at most 127 levels deep ({error})"
+                ))
+                .into()
+            })
         })
         .transpose()
 }
