@@ -9,6 +9,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { summarize } = require('./statistics')
 
+const PRODUCT = 'commonhold'
 const ROUND_MS = 100
 const TURN_LIMIT_MS = 180_000
 
@@ -92,7 +93,7 @@ async function takeRounds (contestants, rounds) {
 
 /** Times of every peer in nanoseconds per unit, and its ratios to the product, round by round. */
 function summarizeRounds (contestants, samples, perUnit) {
-  const product = samples.get('commonhold')
+  const product = samples.get(PRODUCT)
   return contestants.map(({ name, label, version, operations }) => {
     const rounds = samples.get(name).map(nanoseconds => nanoseconds / perUnit)
     const ratios = product && rounds.map((nanoseconds, i) => nanoseconds * perUnit / product[i])
@@ -127,6 +128,8 @@ async function runCase (rowFile, row, contest, { rounds, directory }) {
       contestants.push(new Contestant(rowFile, contest.name, peer, directory))
     }
     const ready = await prepareAll(contestants, skipped)
+    const product = skipped.find(one => one.peer === PRODUCT)
+    if (product) throw new Error(`the product: ${product.reason}`)
     requireEqualAnswers(ready)
     for (const one of ready) Object.assign(one, await one.take('warmUp', { roundMs: ROUND_MS }))
     const samples = await takeRounds(ready, rounds)
