@@ -6,6 +6,7 @@ const path = require('node:path')
 const { once } = require('node:events')
 const { Worker } = require('node:worker_threads')
 const { temporaryStore } = require('./support/store')
+const { startAgent } = require('./support/agents')
 
 const script = path.join(__dirname, 'agents', 'worker.js')
 
@@ -76,6 +77,19 @@ test('a worker terminated in the middle of writing blocks nobody', async (t) => 
     const acknowledged = store.useNamespace('n').get('acknowledged')
     assert.ok(acknowledged > 0)
   }
+})
+
+test('a worker terminated in the middle of reading leaves no snapshot that others wait for', {
+  timeout: 60_000
+}, async (t) => {
+  const store = temporaryStore(t)
+  // In a process of its own, because what would wait is its main thread, for ever.
+  const agent = startAgent(t, 'terminate', { path: store.path, rounds: 60 })
+  for (let round = 1; round <= 60; round++) {
+    assert.deepEqual(await agent.next(), { round, wrong: [] })
+  }
+  const { code, stderr } = await agent.exited
+  assert.equal(code, 0, stderr)
 })
 
 test('two workers and the main thread at random in 1,000 namespaces', async (t) => {

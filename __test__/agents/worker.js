@@ -38,6 +38,13 @@ const tasks = {
     }
     return {}
   },
+  'read without end' () {
+    for (let n = 0; ; n++) {
+      namespace.getAll()
+      namespace.getMany(['key', 'other'])
+      if (n === 20) parentPort.postMessage({ started: true })
+    }
+  },
   'write without end' () {
     for (let n = 1; ; n++) {
       namespace.set('acknowledged', n)
