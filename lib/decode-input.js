@@ -9,7 +9,7 @@ const NOTHING = Buffer.alloc(0)
 
 // One object of a fixed shape, because the engine knows the types of its fields; a variable of a
 // module is checked at each use.
-const input = { bytes: NOTHING, view: viewOf(NOTHING), at: 0, limit: 0, depth: 0 }
+const input = { bytes: NOTHING, view: viewOf(NOTHING), at: 0, limit: 0, depth: 0, isMany: false }
 
 function viewOf (buffer) {
   return new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
@@ -20,7 +20,8 @@ function use (buffer) {
   input.view = viewOf(buffer)
 }
 
-function begin (buffer, start, end) {
+function begin (buffer, start, end, isMany) {
+  input.isMany = isMany
   if (input.bytes !== buffer) use(buffer)
   input.at = start
   input.limit = end

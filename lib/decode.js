@@ -18,7 +18,7 @@ const { slotOf, learn, miss } = require('./shapes')
  * @throws ERR_CORRUPT
  */
 function decode (buffer, start = 0, end = buffer.length) {
-  begin(buffer, start, end)
+  begin(buffer, start, end, false)
   forgetText()
   const value = read()
   finish()
@@ -35,7 +35,7 @@ function decode (buffer, start = 0, end = buffer.length) {
  * @throws ERR_CORRUPT
  */
 function decodeMany (buffer, start = 0, end = buffer.length) {
-  begin(buffer, start, end)
+  begin(buffer, start, end, true)
   forgetText()
   const values = []
   while (input.at < end) values.push(read())
@@ -129,7 +129,7 @@ function readObject (size) {
     object = readProperties({}, size)
     learn(slot, size, object, read, readRest)
   } else {
-    object = slot.read(size)
+    object = input.isMany ? slot.read(size) : slot.readOne(size)
   }
   leave()
   return object

@@ -131,6 +131,13 @@ function refuseWhatJsonLoses (name, value) {
 }
 
 module.exports = {
-  checkOptions, checkInteger, checkBoolean, checkString, checkFunction, checkName, checkKey,
-  checkKeys, checkMetadata
+  checkOptions,
+  checkInteger,
+  checkBoolean,
+  checkString,
+  checkFunction,
+  checkName,
+  checkKey,
+  checkKeys,
+  checkMetadata
 }
