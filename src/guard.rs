@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::page::SnapshotSlot;
-use self::page::{Header, LIBC, PAGE_BYTES, Page, now_ms, truncated};
+use self::page::{Header, LIBC, PAGE_BYTES, Page, is_ours, now_ms, truncated};
 use crate::error::{Error, Result};
 use crate::limits::MAX_AGENT_BYTES;
-use crate::location::{create_private_directory, create_private_file};
+use crate::location::{check_directory, create_private_directory, create_private_file};
 
 /// Held while a process opens, creates or recovers a store. Dropping it lets the next one in.
 #[derive(Debug)]
@@ -61,20 +61,22 @@ pub struct ProcessInfo {
 ///
 /// # Errors
 /// [`Error::DuplicateCopy`], [`Error::PidNamespace`], or [`Error::FormatVersion`] where a process
-/// with another C library, or another layout of guard files, has the store open.
+/// with another C library, or another layout of guard files, has the store open;
+/// [`Error::UnsafePath`] where `processes` is not a directory of this user's alone.
 pub fn register(dir: &Path, agent: &str, _open: &OpenLock) -> Result<ProcessGuard> {
     let agent = truncated(agent, MAX_AGENT_BYTES);
     let own = (pid_namespace(), std::process::id());
     let directory = dir.join("processes");
+    check_directory(&directory)?;
     create_private_directory(&directory)
         .map_err(|error| Error::io("could not create processes", error))?;
     for entry in entries(dir)? {
         match probe(&entry)? {
-            None => remove_if_there(&entry.path())?,
+            None => remove_dead(&entry.path())?,
             Some(live) => refuse_incompatible(own, live)?,
         }
     }
-    let path = directory.join(format!("{}-{}", own.0, own.1));
+    let path = directory.join(file_name(own.0, own.1));
     let file = create_private_file(&path)?;
     // Waits only for readers that are just asking whether this file is locked.
     lock(&file).map_err(|error| Error::io("could not lock the guard file", error))?;
@@ -169,17 +171,21 @@ fn live_others(dir: &Path, own: Option<&ProcessGuard>) -> Result<Vec<Live>> {
     Ok(live)
 }
 
-/// The regular files of the directory; anything else there is not ours and left alone.
+/// The regular files with names of guard files. Anything else there is not ours and left alone, and
+/// nothing is looked at through a link: the directory may have come with an archive.
 fn entries(dir: &Path) -> Result<Vec<DirEntry>> {
     let failed = |error| Error::io("could not list processes", error);
-    let listing = match fs::read_dir(dir.join("processes")) {
+    let directory = dir.join("processes");
+    check_directory(&directory)?;
+    let listing = match fs::read_dir(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         listing => listing.map_err(failed)?,
     };
     let mut files = Vec::new();
     for entry in listing {
         let entry = entry.map_err(failed)?;
-        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        let is_named_as_ours = parse_name(&entry.file_name().to_string_lossy()).is_some();
+        if is_named_as_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             files.push(entry);
         }
     }
@@ -214,11 +220,22 @@ fn probe(entry: &DirEntry) -> Result<Option<Live>> {
 
 fn parse_name(name: &str) -> Option<(u64, u32)> {
     let (namespace, pid) = name.split_once('-')?;
-    Some((namespace.parse().ok()?, pid.parse().ok()?))
+    let (namespace, pid) = (namespace.parse().ok()?, pid.parse().ok()?);
+    (name == file_name(namespace, pid)).then_some((namespace, pid))
 }
 
-fn remove_if_there(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+fn file_name(namespace: u64, pid: u32) -> String {
+    format!("{namespace}-{pid}")
+}
+
+/// Removes the guard file of a dead process. A file that only has such a name stays.
+fn remove_dead(path: &Path) -> Result<()> {
+    let removed = match is_ours(path) {
+        Ok(true) => fs::remove_file(path),
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(Error::io("could not remove the guard file of a dead process", error))
         }
@@ -389,29 +406,61 @@ mod tests {
         let file = locked_guard_file(dir.path(), &format!("{}-1", pid_namespace()), LIBC);
         file.set_len(100).unwrap();
         assert!(matches!(registered(dir.path()), Err(Error::FormatVersion(_))));
-        let _garbage = locked_guard_file(dir.path(), "garbage", LIBC);
         drop(file);
-        assert!(matches!(registered(dir.path()), Err(Error::FormatVersion(_))));
+        assert!(registered(dir.path()).is_ok());
     }
 
     #[test]
     fn what_dead_processes_and_accidents_left_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let processes = dir.path().join("processes");
-        fs::create_dir_all(processes.join("a directory")).unwrap();
-        let own = format!("{}-{}", pid_namespace(), std::process::id());
+        drop(locked_guard_file(dir.path(), "1-77", LIBC));
+        fs::write(processes.join("1-78"), "").unwrap();
+        fs::write(processes.join("1-79"), [0; PAGE_BYTES]).unwrap();
         // Our own name: the pid of a dead process was given to us.
-        for name in ["1-77", "garbage", "", &own] {
-            if !name.is_empty() {
-                fs::write(processes.join(name), "killed between create and lock").unwrap();
-            }
-        }
+        let own = file_name(pid_namespace(), std::process::id());
+        fs::write(processes.join(&own), "chguard").unwrap();
         let _guard = registered(dir.path()).unwrap();
-        let mut files = guard_files(dir.path());
-        files.sort();
-        let mut expected = vec![own, "a directory".to_owned()];
-        expected.sort();
-        assert_eq!(files, expected);
+        assert_eq!(guard_files(dir.path()), [own]);
+    }
+
+    #[test]
+    fn what_is_not_ours_survives() {
+        let dir = tempfile::tempdir().unwrap();
+        let processes = dir.path().join("processes");
+        fs::create_dir_all(processes.join("1-1")).unwrap();
+        let foreign = ["notes.txt", ".bashrc", "garbage", "2026-11", "+1-2", "01-2", "1-2-3"];
+        for name in foreign {
+            fs::write(processes.join(name), "mine").unwrap();
+        }
+        let target = dir.path().join("target");
+        fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, processes.join("1-3")).unwrap();
+        let guard = registered(dir.path()).unwrap();
+        assert_eq!(live_processes(dir.path(), &guard).unwrap().len(), 1);
+        drop(guard);
+        for name in foreign {
+            assert_eq!(fs::read(processes.join(name)).unwrap(), b"mine", "{name}");
+        }
+        assert!(
+            target.exists() && processes.join("1-3").exists() && processes.join("1-1").exists()
+        );
+    }
+
+    #[test]
+    fn processes_must_be_a_directory_of_this_user_and_no_link() {
+        for name in ["1-77", "thesis.txt"] {
+            let (dir, victim) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let file = victim.path().join(name);
+            fs::write(&file, "").unwrap();
+            std::os::unix::fs::symlink(victim.path(), dir.path().join("processes")).unwrap();
+            let refusals = [registered(dir.path()).err(), others_alive(dir.path(), None).err()];
+            assert!(refusals.iter().all(|e| matches!(e, Some(Error::UnsafePath { .. }))));
+            assert!(file.exists(), "nothing behind the link was touched");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("processes"), "mine").unwrap();
+        assert!(matches!(registered(dir.path()), Err(Error::UnsafePath { .. })));
     }
 
     #[test]

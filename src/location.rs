@@ -79,19 +79,38 @@ pub(crate) fn create_private_directory(path: &Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
+/// Refuses a directory inside the store that is a link, something else, or not of this user's alone.
+/// A missing one passes.
+///
+/// # Errors
+/// [`Error::UnsafePath`] with what to do.
+pub(crate) fn check_directory(path: &Path) -> Result<()> {
+    match metadata_if_there(path)? {
+        Some(metadata) if metadata.is_dir() => refuse_shared(path, &metadata),
+        Some(_) => {
+            let reason = "it is not a directory: remove it, or name another directory";
+            Err(Error::UnsafePath { path: path.into(), reason: reason.into() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Of the thing itself, where it is a link.
+fn metadata_if_there(path: &Path) -> Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("could not look up {path:?}"), error)),
+    }
+}
+
 /// Refuses a file of the store that is not a regular file of this user's alone. A missing file
 /// passes.
 ///
 /// # Errors
 /// [`Error::UnsafePath`] with what to do.
 pub fn check_file(path: &Path) -> Result<()> {
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        result => {
-            result.map_err(|error| Error::io(format!("could not look up {path:?}"), error))?
-        }
-    };
-    check_metadata(path, &metadata)
+    metadata_if_there(path)?.map_or(Ok(()), |metadata| check_metadata(path, &metadata))
 }
 
 /// Opens a file of the store for reading and writing, creating it (0600) where it is missing.

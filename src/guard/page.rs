@@ -12,7 +12,8 @@
 #![allow(unsafe_code)] // one block, in `Page::slot`
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(target_os = "linux"))]
@@ -155,6 +156,15 @@ impl Header {
                 .collect(),
         })
     }
+}
+
+/// Whether a file is what a process of ours left: the beginning of a page, of any layout, or what is
+/// there when a process or the power goes before the page is written.
+pub(super) fn is_ours(path: &Path) -> std::io::Result<bool> {
+    let mut bytes = Vec::with_capacity(PAGE_BYTES);
+    File::open(path)?.take(PAGE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let is_empty = bytes.len() <= PAGE_BYTES && bytes.iter().all(|byte| *byte == 0);
+    Ok(is_empty || bytes.starts_with(b"chguard"))
 }
 
 /// Milliseconds since 1970.
