@@ -7,6 +7,6 @@
 // "__proto__"; and it needs an install script to be fast.
 
 const { encode } = require('./encode')
-const { decode, decodeMany } = require('./decode')
+const { decode, decodeMany, decodeFramed } = require('./decode')
 
-module.exports = { encode, decode, decodeMany }
+module.exports = { encode, decode, decodeMany, decodeFramed }

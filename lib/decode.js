@@ -43,6 +43,30 @@ function decodeMany (buffer, start = 0, end = buffer.length) {
   return values
 }
 
+/**
+ * As `decodeMany`, for values that stand each after its length as a little-endian u32: a value
+ * that is damaged cannot shift those behind it to the keys of others.
+ *
+ * @param {Buffer} buffer
+ * @param {number} start
+ * @param {number} end
+ * @returns {unknown[]}
+ * @throws ERR_CORRUPT
+ */
+function decodeFramed (buffer, start, end) {
+  begin(buffer, start, end, true)
+  forgetText()
+  const values = []
+  while (input.at < end) {
+    const length = input.view.getUint32(take(4), true)
+    const next = input.at + length
+    values.push(read())
+    if (input.at !== next) throw corrupt('it is not one value')
+  }
+  finish()
+  return values
+}
+
 function read () {
   const token = input.bytes[take(1)]
   if (token < 0x80) return token
@@ -165,4 +189,4 @@ function readKey () {
   return key
 }
 
-module.exports = { decode, decodeMany }
+module.exports = { decode, decodeMany, decodeFramed }

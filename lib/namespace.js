@@ -25,6 +25,10 @@ const ANY_VERSION = -1
 const RACES_BEFORE_TURN = 3
 const TURN_WAIT_MS = 1000
 
+// Writers that lose in turn get through long before, so only a function that always writes the key
+// itself loses as often.
+const MAX_RACES = 1000
+
 class Namespace {
   #store
   #native
@@ -45,9 +49,10 @@ class Namespace {
   }
 
   getEntry (key) {
-    const fields = readEntry(this.#native, key)
-    if (fields === undefined) return undefined
-    const [version, createdAt, updatedAt, expiresAt, createdBy, updatedBy, metadata, value] = fields
+    const found = readEntry(this.#native, key)
+    if (found === undefined) return undefined
+    const [fields, value] = found
+    const [version, createdAt, updatedAt, expiresAt, createdBy, updatedBy, metadata] = fields
     const entry = {
       key,
       value,
@@ -122,15 +127,15 @@ class Namespace {
     if (options === undefined && this.#schema === undefined) {
       return native.set(this.#native, key, encode(value), NO_TTL, undefined, ANY_VERSION)
     }
+    checkKey(key)
     const { ttl, metadata, ifVersion } = checkOptions(options, SET_OPTIONS, 'set')
-    return native.set(
-      this.#native,
-      checkKey(key),
-      encode(validate(this.#schema, value, key)),
-      checkTtl(ttl) ?? NO_TTL,
-      checkMetadata(metadata),
-      checkVersion(ifVersion)
-    )
+    const ttlMs = checkTtl(ttl) ?? NO_TTL
+    const json = checkMetadata(metadata)
+    const version = checkVersion(ifVersion)
+    const output = validate(this.#schema, value, key)
+    // Last, because a getter or a schema may store something, and encode() always gives the same
+    // buffer.
+    return native.set(this.#native, key, encode(output), ttlMs, json, version)
   }
 
   setMany (entries, options) {
@@ -162,6 +167,7 @@ class Namespace {
         } catch (error) {
           if (error.code !== 'ERR_CONFLICT' || required !== ANY_VERSION) throw error
         }
+        if (races === MAX_RACES) throw endlessUpdate(this.name, key)
         // Writers that keep losing line up, so that each gets through in its turn.
         if (races >= RACES_BEFORE_TURN) turn ??= native.takeTurn(this.#store, TURN_WAIT_MS)
       }
@@ -227,6 +233,12 @@ function conflict (namespace, key, expected, actual) {
   return new DataStoreError('ERR_CONFLICT',
     `${JSON.stringify(key)} in ${JSON.stringify(namespace)} is at version ${actual}, ` +
     `not ${expected}: another writer was first`)
+}
+
+function endlessUpdate (namespace, key) {
+  return new DataStoreError('ERR_CONFLICT',
+    `${JSON.stringify(key)} in ${JSON.stringify(namespace)} was written ${MAX_RACES} times in a ` +
+    'row while update() ran: does its function write the key itself? It must only return the value')
 }
 
 /** All entries of a scan as an object. */

@@ -3,7 +3,7 @@
 // The buffer that native reads write into, one per thread (see src/node/output.rs).
 
 const native = require('./native')
-const { decode, decodeMany } = require('./codec')
+const { decode, decodeFramed } = require('./codec')
 
 const HEADER_BYTES = 64
 const SMALL_BYTES = 256 * 1024
@@ -42,26 +42,22 @@ function readValue (namespace, key, fallback) {
   return value
 }
 
-/** The fields that a native `getEntry` left, and the value last; undefined where there is none. */
+/** What a native `getEntry` left: [fields, value]; undefined where there is no entry. */
 function readEntry (namespace, key) {
   let end = native.getEntry(namespace, key)
   while (end < -1) {
     allocate(-end)
     end = native.getEntry(namespace, key)
   }
-  const fields = end === -1 ? undefined : decodeMany(buffer, HEADER_BYTES, end)
+  const entry = end === -1 ? undefined : decodeFramed(buffer, HEADER_BYTES, end)
   shrink()
-  return fields
+  return entry
 }
 
 /** Calls `take(keys, values)` for each chunk of a scan, until it ends. */
 function drain (scan, withValues, take) {
-  try {
-    while (!readChunk(scan, withValues, take));
-  } finally {
-    native.endScan(scan)
-    shrink()
-  }
+  while (!readChunk(scan, withValues, take));
+  shrink()
 }
 
 /** Calls `take(keys, values)` for the next chunk of a scan; returns whether the scan has ended. */
@@ -73,10 +69,10 @@ function readChunk (scan, withValues, take) {
   }
   const done = header[DONE] === 1
   if (header[ENTRIES] > 0) {
-    const values = withValues ? decodeMany(buffer, HEADER_BYTES, header[END]) : undefined
+    const values = withValues ? decodeFramed(buffer, HEADER_BYTES, header[END]) : undefined
     take(typeof keys === 'string' ? keys.split('\0') : keys, values)
   }
   return done
 }
 
-module.exports = { readValue, readEntry, readChunk, drain, shrink }
+module.exports = { readValue, readEntry, readChunk, drain }

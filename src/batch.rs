@@ -86,6 +86,7 @@ pub struct Batch<'a> {
     pub(crate) preconditions: Vec<Precondition<'a>>,
     pub(crate) mutations: Vec<Mutation<'a>>,
     bytes: usize,
+    writes_expiry: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -142,6 +143,7 @@ impl<'a> Batch<'a> {
                 "ttl is between 1 and {MAX_TTL_MS} milliseconds"
             )));
         }
+        self.writes_expiry |= matches!(ttl, Ttl::AfterMs(_));
         self.bytes += key.len() + value.len();
         if self.bytes > MAX_BATCH_BYTES {
             return Err(Error::ValueTooLarge {
@@ -179,6 +181,11 @@ impl<'a> Batch<'a> {
     /// Bytes of the keys and values that the batch writes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether an entry of the batch gets a time to live.
+    pub(crate) fn writes_expiry(&self) -> bool {
+        self.writes_expiry
     }
 
     pub(crate) fn expire(&mut self, namespace: usize, key: &'a str, row_key: &'a [u8]) {

@@ -4,6 +4,7 @@
 //! commits whole or leaves nothing behind. No JavaScript runs and no lock but the store's own is
 //! waited for while the transaction is open.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,6 +31,20 @@ pub struct Committed {
 
 /// A disk with less than this, beyond the bytes of the batch, counts as full.
 const SHORT_OF_SPACE_BYTES: u64 = 1024 * 1024;
+
+/// What a sweep of expired entries found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Swept {
+    /// No entry will ever expire.
+    Nothing,
+    /// Some were removed; there may be more.
+    Some,
+    /// The next one expires in so many milliseconds.
+    Later(u64),
+}
+
+/// Key of a row in the expiry index, namespace, key of the entry.
+type DueRow = (Vec<u8>, String, String);
 
 /// Databases created by a transaction, to be kept once it has committed.
 struct Created<'txn>(Vec<(usize, Database<'txn>)>, Committed);
@@ -70,7 +85,10 @@ impl Shared {
     pub(crate) fn commit(&self, agent: &str, batch: &Batch) -> Result<Committed> {
         let mut writer = self.lock_writer();
         self.check_not_poisoned()?;
-        self.has_written.store(true, Ordering::Relaxed);
+        let is_first = !self.has_written.swap(true, Ordering::Relaxed);
+        if is_first || batch.writes_expiry() {
+            self.owe_sweep();
+        }
         match self.commit_locked(&mut writer, agent, batch) {
             Err(Error::MapOutgrown) => {
                 drop(writer);
@@ -142,35 +160,21 @@ impl Shared {
         available_bytes(self.dir()).is_ok_and(|available| available < needed)
     }
 
-    /// Removes entries that have expired, if this process writes. Returns whether more are due.
-    pub(crate) fn sweep(&self) -> bool {
-        if !self.has_written.load(Ordering::Relaxed) || self.check_not_poisoned().is_err() {
-            return false;
+    /// Removes entries that have expired, as many as one commit takes.
+    pub(crate) fn sweep(&self) -> Swept {
+        if self.check_not_poisoned().is_err() {
+            return Swept::Nothing;
         }
         let mut writer = self.lock_writer();
         // A failed sweep loses nothing: reads judge each entry by its own time of expiry.
-        self.sweep_locked(&mut writer).unwrap_or(false)
+        self.sweep_locked(&mut writer).unwrap_or(Swept::Later(0))
     }
 
-    fn sweep_locked(&self, writer: &mut WriterState) -> Result<bool> {
-        let due = {
-            let environment = self.environment(writer)?;
-            let txn = environment.begin_read().map_err(|error| lmdb_error("begin", error))?;
-            let mut due: Vec<(Vec<u8>, String, String)> = Vec::new();
-            let mut namespaces = std::collections::HashSet::new();
-            visit_due(&environment.expiry, &txn, now_ms(), |row_key, namespace, key| {
-                namespaces.insert(namespace.to_owned());
-                if namespaces.len() > MAX_BATCH_NAMESPACES {
-                    return false;
-                }
-                let key = String::from_utf8_lossy(key).into_owned();
-                due.push((row_key.to_vec(), namespace.to_owned(), key));
-                due.len() < SWEEP_ENTRIES_PER_COMMIT
-            })?;
-            due
-        };
+    fn sweep_locked(&self, writer: &mut WriterState) -> Result<Swept> {
+        let (due, next_at_ms) = self.find_due(writer)?;
         if due.is_empty() {
-            return Ok(false);
+            let later = |at_ms: u64| Swept::Later(at_ms.saturating_sub(now_ms()));
+            return Ok(next_at_ms.map_or(Swept::Nothing, later));
         }
         let mut batch = Batch::new();
         for (row_key, namespace, key) in &due {
@@ -178,7 +182,29 @@ impl Shared {
             batch.expire(namespace, key, row_key);
         }
         self.commit_locked(writer, "commonhold", &batch)?;
-        Ok(true)
+        Ok(Swept::Some)
+    }
+
+    /// The rows of the expiry index that are due, with namespace and key, as many as one commit
+    /// takes; and the time of the first row.
+    fn find_due(&self, writer: &WriterState) -> Result<(Vec<DueRow>, Option<u64>)> {
+        let environment = self.environment(writer)?;
+        let txn = environment.begin_read().map_err(|error| lmdb_error("begin", error))?;
+        let mut due: Vec<DueRow> = Vec::new();
+        let mut namespaces = HashSet::new();
+        visit_due(&environment.expiry, &txn, now_ms(), |row_key, namespace, key| {
+            namespaces.insert(namespace.to_owned());
+            if namespaces.len() > MAX_BATCH_NAMESPACES {
+                return false;
+            }
+            let key = String::from_utf8_lossy(key).into_owned();
+            due.push((row_key.to_vec(), namespace.to_owned(), key));
+            due.len() < SWEEP_ENTRIES_PER_COMMIT
+        })?;
+        let first = environment.expiry.first(&txn);
+        let first = first.map_err(|error| lmdb_error("read the expiry index", error))?;
+        let next_at_ms = first.and_then(|(row_key, _)| row_key.first_chunk().copied());
+        Ok((due, next_at_ms.map(u64::from_be_bytes)))
     }
 }
 

@@ -47,7 +47,7 @@ pub use error::{Code, Error, Result};
 pub use guard::ProcessInfo;
 pub use namespace::{EntryHead, Namespace};
 pub use range::Range;
-pub use scan::{PointReads, Scan, ScanPosition, ScannedEntry, Visit};
+pub use scan::{Scan, ScanPosition, ScannedEntry, Visit};
 pub use stats::Stats;
 pub use store::{OpenOptions, Store};
 pub use turn::Turn;

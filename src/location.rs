@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -31,10 +31,17 @@ pub fn default_path() -> Result<PathBuf> {
 /// The absolute path of the store: the one given, else `$COMMONHOLD_PATH`, else the default.
 ///
 /// # Errors
-/// [`Error::InvalidOption`] for an empty path, or where there is no default.
+/// [`Error::InvalidOption`] for an empty path, one that begins with `~`, or where there is no
+/// default.
 pub fn resolve(path: Option<&Path>) -> Result<PathBuf> {
     let from_environment = || std::env::var_os(PATH_VARIABLE).filter(|value| !value.is_empty());
     match path.map(Path::to_path_buf).or_else(|| from_environment().map(PathBuf::from)) {
+        Some(path) if path.components().next() == Some(Component::Normal("~".as_ref())) => {
+            Err(Error::InvalidOption(format!(
+                "path {path:?}: only a shell knows what ~ is; take os.homedir(), or ./~ where a \
+                 directory of that name is meant"
+            )))
+        }
         Some(path) => std::path::absolute(&path)
             .map_err(|error| Error::InvalidOption(format!("path {path:?}: {error}"))),
         None => default_path(),
@@ -67,6 +74,35 @@ pub fn prepare_directory(path: &Path, create: bool) -> Result<PathBuf> {
     }
     refuse_shared(&path, &metadata)?;
     Ok(path)
+}
+
+/// Refuses a directory without a store that holds something else: a store among the sources of a
+/// project is a mistake, and a backup or a clean-up of one would take the other with it. Hidden
+/// files do not count, nor do the beginnings of a store whose creation was interrupted, which has
+/// its lock first.
+///
+/// # Errors
+/// [`Error::InvalidOption`] with a file that is there.
+pub(crate) fn refuse_foreign_directory(dir: &Path) -> Result<()> {
+    let failed = |error| Error::io(format!("could not list {dir:?}"), error);
+    let mut foreign = None;
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let text = name.to_string_lossy();
+        if matches!(&*text, "open.lock" | "data.mdb" | "lock.mdb") {
+            return Ok(());
+        }
+        let is_ours = text == "processes" || text.starts_with("commonhold.json");
+        if !is_ours && !text.starts_with('.') && text != "lost+found" {
+            foreign = Some(name);
+        }
+    }
+    foreign.map_or(Ok(()), |name| {
+        Err(Error::InvalidOption(format!(
+            "path {dir:?} is a directory that holds no store but {name:?}: name a directory of its \
+             own"
+        )))
+    })
 }
 
 /// Creates a directory, and its parents where they are missing, for this user alone. One that
@@ -151,22 +187,23 @@ fn check_metadata(path: &Path, metadata: &fs::Metadata) -> Result<()> {
 fn refuse_shared(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let own = rustix::process::geteuid().as_raw();
-    let reason = if metadata.uid() != own {
-        format!(
-            "it belongs to user {}, this process runs as user {own}: run as its owner, or name a \
-             directory of your own",
-            metadata.uid()
-        )
+    let (problem, cure) = if metadata.uid() != own {
+        let owner = metadata.uid();
+        let problem = format!("it belongs to user {owner}, this process runs as user {own}");
+        (problem, "run as its owner, or name a directory of your own".into())
     } else if metadata.mode() & 0o022 != 0 {
-        format!(
-            "other users may write to it (mode {:04o}): run chmod go-w {}",
-            metadata.mode() & 0o7777,
-            path.display()
-        )
+        let problem =
+            format!("other users may write to it (mode {:04o})", metadata.mode() & 0o7777);
+        (problem, format!("run chmod go-w {}", path.display()))
     } else {
         return Ok(());
     };
-    Err(Error::UnsafePath { path: path.into(), reason })
+    // The system's own directories must stay as they are: without the rights of others on /tmp,
+    // much else on the machine would break.
+    let is_for_everybody =
+        metadata.is_dir() && (metadata.mode() & 0o1000 != 0 || path.parent().is_none());
+    let cure = if is_for_everybody { "name a directory of your own below it".into() } else { cure };
+    Err(Error::UnsafePath { path: path.into(), reason: format!("{problem}: {cure}") })
 }
 
 /// On Windows the data directory is private by its access list, which this package leaves alone.
@@ -260,6 +297,42 @@ mod tests {
     }
 
     #[test]
+    fn a_tilde_is_not_taken_for_a_directory() {
+        for path in ["~", "~/agents/pages"] {
+            let error = resolve(Some(Path::new(path))).unwrap_err();
+            assert!(matches!(error, Error::InvalidOption(_)));
+            assert!(error.to_string().contains("os.homedir()"), "{error}");
+        }
+        for path in ["./~/pages", "pages/~", "/~", "~pages"] {
+            assert!(resolve(Some(Path::new(path))).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directory_with_something_else_in_it_is_refused_for_a_new_store() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".DS_Store", ".gitkeep", "lost+found"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        refuse_foreign_directory(dir.path()).unwrap();
+        fs::write(dir.path().join("index.js"), "").unwrap();
+        let error = refuse_foreign_directory(dir.path()).unwrap_err();
+        assert!(matches!(error, Error::InvalidOption(_)));
+        assert!(error.to_string().contains("name a directory of its own"), "{error}");
+        assert!(error.to_string().contains("index.js"), "{error}");
+    }
+
+    #[test]
+    fn an_interrupted_creation_is_no_foreign_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let steps = ["open.lock", "processes", "lock.mdb", "data.mdb", "commonhold.json.new"];
+        for name in steps {
+            fs::write(dir.path().join(name), "").unwrap();
+            refuse_foreign_directory(dir.path()).unwrap();
+        }
+    }
+
+    #[test]
     fn a_new_directory_is_private_with_its_parents() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a").join("b");
@@ -279,10 +352,11 @@ mod tests {
 
     #[test]
     fn a_directory_that_others_may_write_to_is_refused_with_the_cure() {
-        for mode in [0o720, 0o702, 0o1777] {
+        let below = "name a directory of your own below it";
+        for (mode, cure) in [(0o720, "chmod go-w"), (0o702, "chmod go-w"), (0o1777, below)] {
             let dir = tempfile::tempdir().unwrap();
             fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
-            assert_unsafe(prepare_directory(dir.path(), true), "chmod go-w");
+            assert_unsafe(prepare_directory(dir.path(), true), cure);
             assert_eq!(mode_of(dir.path()), mode, "nothing was changed");
         }
     }

@@ -2,19 +2,22 @@
 //! expired entries. It sleeps without a timer while the store is not in use.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::commit::Swept;
 use crate::limits::SNAPSHOT_KEPT_MS;
 use crate::shared::Shared;
 
 /// Ticks without a snapshot before the thread sleeps.
 const IDLE_TICKS: u32 = 20;
-/// Ticks between two sweeps of expired entries: one second.
-const SWEEP_TICKS: u32 = 1_000 / SNAPSHOT_KEPT_MS as u32;
-/// Ticks between two looks for killed readers.
-const STALE_READER_TICKS: u32 = 10 * SWEEP_TICKS;
+/// How long after an expiring entry was written, or after nothing was due, the next look comes.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long between two looks for killed readers.
+const STALE_READERS_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest sleep while an entry will expire: the system's clock may be set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Wakes the maintenance thread.
 #[derive(Default)]
@@ -44,21 +47,38 @@ impl Alarm {
         self.asleep.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until somebody rings, or for a tick if the thread is not to sleep. Returns false
-    /// when it is time to end.
-    fn wait(&self) -> bool {
+    /// Waits for a tick; or if the thread sleeps until somebody rings, or until `wake_at`. Returns
+    /// false when it is time to end.
+    fn wait(&self, wake_at: Option<Instant>) -> bool {
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.asleep.load(Ordering::SeqCst) {
             let tick = Duration::from_millis(SNAPSHOT_KEPT_MS);
-            stopped = match self.rung.wait_timeout(stopped, tick) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            stopped = self.wait_timeout(stopped, tick);
         }
         while self.asleep.load(Ordering::SeqCst) && !*stopped {
-            stopped = self.rung.wait(stopped).unwrap_or_else(PoisonError::into_inner);
+            let Some(wake_at) = wake_at else {
+                stopped = self.rung.wait(stopped).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = wake_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.asleep.store(false, Ordering::SeqCst);
+            } else {
+                stopped = self.wait_timeout(stopped, left);
+            }
         }
         !*stopped
+    }
+
+    fn wait_timeout<'a>(
+        &self,
+        stopped: MutexGuard<'a, bool>,
+        timeout: Duration,
+    ) -> MutexGuard<'a, bool> {
+        match self.rung.wait_timeout(stopped, timeout) {
+            Ok((guard, _)) => guard,
+            Err(poisoned) => poisoned.into_inner().0,
+        }
     }
 }
 
@@ -90,21 +110,42 @@ impl Drop for Maintenance {
 }
 
 fn run(alarm: &Alarm, store: &Weak<Shared>) {
-    let (mut ticks, mut idle_ticks) = (0_u32, 0_u32);
-    while alarm.wait() {
+    let mut idle_ticks = 0_u32;
+    let mut sweep_at: Option<Instant> = None;
+    let mut stale_readers_at = Instant::now() + STALE_READERS_INTERVAL;
+    while alarm.wait(sweep_at) {
         let Some(store) = store.upgrade() else { return };
-        ticks = ticks.wrapping_add(1);
-        let swept = ticks.is_multiple_of(SWEEP_TICKS) && store.sweep();
-        if ticks.is_multiple_of(STALE_READER_TICKS) {
-            store.clear_stale_readers();
+        let now = Instant::now();
+        if store.owes_sweep.swap(false, Ordering::Relaxed) {
+            let soon = now + SWEEP_INTERVAL;
+            sweep_at = Some(sweep_at.map_or(soon, |at| at.min(soon)));
         }
-        idle_ticks = if store.tick_readers() || swept { 0 } else { idle_ticks + 1 };
+        if sweep_at.is_some_and(|at| at <= now) {
+            sweep_at = next_sweep(store.sweep());
+        }
+        if stale_readers_at <= now {
+            store.clear_stale_readers();
+            stale_readers_at = now + STALE_READERS_INTERVAL;
+        }
+        idle_ticks = if store.tick_readers() { 0 } else { idle_ticks + 1 };
         if idle_ticks >= IDLE_TICKS {
             alarm.fall_asleep();
-            // A snapshot that began just before the announcement did not ring: look once more.
-            if store.tick_readers() {
+            // What began just before the announcement did not ring: look once more.
+            if store.tick_readers() || store.owes_sweep.load(Ordering::SeqCst) {
                 alarm.ring();
             }
+        }
+    }
+}
+
+/// When to sweep again.
+fn next_sweep(swept: Swept) -> Option<Instant> {
+    let now = Instant::now();
+    match swept {
+        Swept::Nothing => None,
+        Swept::Some => Some(now),
+        Swept::Later(in_ms) => {
+            Some(now + Duration::from_millis(in_ms).clamp(SWEEP_INTERVAL, LONGEST_SLEEP))
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::expiry::{due_by_namespace, now_ms};
 use crate::names::{check_key, check_namespace};
 use crate::range::Range;
-use crate::reader::PinnedSnapshot;
 use crate::record::{Record, namespace_seed};
 use crate::scan::Scan;
 use crate::shared::{NamespaceHandle, lock};
@@ -127,10 +126,24 @@ impl Namespace {
         })
     }
 
-    /// Begins a scan. With `pinned` all of its chunks come from one snapshot, which the caller
-    /// must not hold for longer than one synchronous call; otherwise each chunk takes its own.
-    pub fn scan(&self, range: &Range, pinned: bool) -> Result<Scan<'_>> {
-        Scan::new(self, range, pinned)
+    /// Begins a scan.
+    pub fn scan(&self, range: &Range) -> Scan<'_> {
+        Scan::new(self, range)
+    }
+
+    /// Visits the keys that have an entry, in the order of `keys`, on one snapshot.
+    pub fn read_many(&self, keys: &[String], mut visit: impl FnMut(&str, &[u8])) -> Result<()> {
+        keys.iter().try_for_each(|key| check_key(key))?;
+        self.with_snapshot(|_, txn, handle| {
+            let Some(handle) = handle else { return Ok(()) };
+            let now_ms = now_ms();
+            for key in keys {
+                if let Some(record) = self.read_record(txn, handle, key.as_bytes(), || now_ms)? {
+                    visit(key, record.value(key.as_bytes())?);
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Runs `read` on a snapshot that sees every commit acknowledged before this call, with the
@@ -149,24 +162,6 @@ impl Namespace {
                 return read(environment, &snapshot.txn, None);
             }
             drop(state);
-            self.open_handle()?;
-        }
-    }
-
-    /// A snapshot for a scan, and the handle to use in it.
-    pub(crate) fn pin(&self) -> Result<(PinnedSnapshot, Option<Handle>)> {
-        loop {
-            let pinned = self.store.pin()?;
-            if let Some(handle) = self.cached_handle(pinned.environment.epoch)
-                && handle.opened_as <= pinned.snapshot.handles_seen
-            {
-                return Ok((pinned, Some(handle.database)));
-            }
-            let row = catalogue_row(&pinned.environment, &pinned.snapshot.txn, &self.name)?;
-            if row.count == 0 {
-                return Ok((pinned, None));
-            }
-            drop(pinned);
             self.open_handle()?;
         }
     }

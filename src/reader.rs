@@ -2,8 +2,8 @@
 //!
 //! A thread's snapshot is kept as long as the store's last transaction id has not moved, so a
 //! read costs a comparison instead of a transaction. A pinned snapshot makes the file grow
-//! (hazard 6), therefore the maintenance thread releases what it finds two ticks in a row, and a
-//! scan of several chunks holds its snapshot only within one synchronous call of the face.
+//! (hazard 6), therefore the maintenance thread releases what it finds two ticks in a row. Only a
+//! backup holds one for longer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::maintenance::Alarm;
 pub(crate) struct Snapshot {
     pub txn: ReadTxn,
     /// LMDB fixes the set of handles a transaction can use when it begins.
-    pub handles_seen: u64,
+    handles_seen: u64,
     /// Set by the first tick of the maintenance thread that finds the snapshot.
     aged: bool,
 }
@@ -38,8 +38,7 @@ pub(crate) struct Reader {
     pins: Arc<Pins>,
 }
 
-/// Counts the snapshots that scans hold outside their reader, so that the environment is not
-/// recycled under them.
+/// Counts the backups that are being made, so that the environment is not recycled under them.
 #[derive(Default)]
 pub(crate) struct Pins {
     count: Mutex<usize>,
@@ -47,7 +46,7 @@ pub(crate) struct Pins {
 }
 
 impl Pins {
-    /// Waits until no scan holds a snapshot. The caller has locked every reader, so none begins.
+    /// Waits until no backup is being made. The caller has locked every reader, so none begins.
     pub fn wait_until_released(&self) {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         while *count > 0 {
@@ -62,10 +61,9 @@ impl Pins {
     }
 }
 
-/// A snapshot that a scan holds across several calls.
-pub(crate) struct PinnedSnapshot {
+/// The environment, for as long as a backup copies it.
+pub(crate) struct PinnedEnvironment {
     // Dropped in this order: the pin last, because recycling waits for it.
-    pub snapshot: Snapshot,
     pub environment: Arc<Environment>,
     _pin: Pin,
 }
@@ -120,15 +118,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Moves the current snapshot out of `state`, for a scan of several chunks.
-    pub fn pin(&self, state: &mut ReaderState, slot: SnapshotSlot) -> Result<PinnedSnapshot> {
+    /// Keeps the environment from being recycled; `slot` publishes since when.
+    pub fn pin(&self, state: &ReaderState, slot: SnapshotSlot) -> Result<PinnedEnvironment> {
         let environment = Arc::clone(state.environment.as_ref().ok_or(Error::Closed)?);
-        let snapshot = state.kept.take().ok_or(Error::Closed)?;
-        state.slot.end();
         slot.begin();
         self.pins.add(1);
         let pin = Pin { pins: Arc::clone(&self.pins), slot };
-        Ok(PinnedSnapshot { snapshot, environment, _pin: pin })
+        Ok(PinnedEnvironment { environment, _pin: pin })
     }
 
     /// Drops a snapshot that was already there at the last tick. Returns whether one remains.

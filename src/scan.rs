@@ -7,10 +7,8 @@ use heed::types::Bytes;
 use crate::environment::{Handle, ReadTxn, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::now_ms;
-use crate::names::check_key;
 use crate::namespace::Namespace;
 use crate::range::{Bounds, Range, is_empty};
-use crate::reader::PinnedSnapshot;
 use crate::record::Record;
 
 /// Whether a visitor took an entry, or has no room left for it in this chunk.
@@ -45,27 +43,24 @@ impl<'a> ScannedEntry<'a> {
     }
 }
 
-/// A scan that remembers where it is between chunks.
-///
-/// Dropping it releases its snapshot.
+/// A scan that remembers where it is between chunks. It holds no snapshot between them: a chunk
+/// that takes all of a range is one consistent view of it.
 pub struct Scan<'n> {
     namespace: &'n Namespace,
     position: ScanPosition,
 }
 
-/// Where a scan is: what is left of its range, and its snapshot if it holds one.
+/// Where a scan is: what is left of its range.
 pub struct ScanPosition {
     bounds: Bounds,
     reverse: bool,
     remaining: u64,
-    pinned: Option<(PinnedSnapshot, Option<Handle>)>,
-    now_ms: u64,
     done: bool,
 }
 
 impl<'n> Scan<'n> {
-    pub(crate) fn new(namespace: &'n Namespace, range: &Range, pinned: bool) -> Result<Scan<'n>> {
-        Ok(Scan { namespace, position: ScanPosition::new(namespace, range, pinned)? })
+    pub(crate) fn new(namespace: &'n Namespace, range: &Range) -> Scan<'n> {
+        Scan { namespace, position: ScanPosition::new(range) }
     }
 
     /// Visits entries until the range ends or the visitor is full. Returns whether the range has
@@ -79,17 +74,15 @@ impl<'n> Scan<'n> {
 }
 
 impl ScanPosition {
-    /// The beginning of `range`; with `pinned` all chunks come from the snapshot taken here.
-    pub fn new(namespace: &Namespace, range: &Range, pinned: bool) -> Result<ScanPosition> {
+    /// The beginning of `range`.
+    pub fn new(range: &Range) -> ScanPosition {
         let bounds = range.bounds();
         let remaining = range.limit.unwrap_or(u64::MAX);
         let done = is_empty(&bounds) || remaining == 0;
-        let pinned = if pinned && !done { Some(namespace.pin()?) } else { None };
-        let reverse = range.reverse;
-        Ok(ScanPosition { bounds, reverse, remaining, pinned, now_ms: now_ms(), done })
+        ScanPosition { bounds, reverse: range.reverse, remaining, done }
     }
 
-    /// As [`Scan::next_chunk`]; `namespace` is the one the scan was begun on.
+    /// As [`Scan::next_chunk`], in `namespace`.
     pub fn next_chunk(
         &mut self,
         namespace: &Namespace,
@@ -98,21 +91,7 @@ impl ScanPosition {
         if self.done {
             return Ok(true);
         }
-        match self.pinned.take() {
-            Some((pinned, handle)) => {
-                let done =
-                    self.visit_chunk(namespace, &pinned.snapshot.txn, handle.as_ref(), visit)?;
-                if !done {
-                    self.pinned = Some((pinned, handle));
-                }
-                Ok(done)
-            }
-            None => {
-                self.now_ms = now_ms();
-                namespace
-                    .with_snapshot(|_, txn, handle| self.visit_chunk(namespace, txn, handle, visit))
-            }
-        }
+        namespace.with_snapshot(|_, txn, handle| self.visit_chunk(namespace, txn, handle, visit))
     }
 
     fn visit_chunk(
@@ -128,7 +107,7 @@ impl ScanPosition {
         };
         let mut last: Option<&[u8]> = None;
         self.done = true;
-        let (now_ms, mut remaining) = (self.now_ms, self.remaining);
+        let (now_ms, mut remaining) = (now_ms(), self.remaining);
         for entry in entries(handle, txn, &self.bounds, self.reverse)? {
             let (key, bytes) = entry.map_err(|error| lmdb_error("scan entries", error))?;
             let record = Record::parse(namespace.seed, key, bytes)?;
@@ -189,44 +168,4 @@ fn entries<'txn>(
         handle.range(txn, &range).map(Entries::Forward)
     }
     .map_err(|error| lmdb_error("scan entries", error))
-}
-
-/// Reads of many given keys on one snapshot, in chunks. Keys without an entry are left out.
-pub struct PointReads {
-    keys: std::vec::IntoIter<String>,
-    next: Option<String>,
-    pinned: PinnedSnapshot,
-    handle: Option<Handle>,
-    now_ms: u64,
-}
-
-impl PointReads {
-    /// Takes the snapshot. It must not be held for longer than one synchronous call.
-    pub fn new(namespace: &Namespace, keys: Vec<String>) -> Result<PointReads> {
-        keys.iter().try_for_each(|key| check_key(key))?;
-        let (pinned, handle) = namespace.pin()?;
-        let mut keys = keys.into_iter();
-        let next = keys.next();
-        Ok(PointReads { keys, next, pinned, handle, now_ms: now_ms() })
-    }
-
-    /// Visits entries until the keys end or the visitor is full. Returns whether they have ended.
-    pub fn next_chunk(
-        &mut self,
-        namespace: &Namespace,
-        mut visit: impl FnMut(&str, &[u8]) -> Visit,
-    ) -> Result<bool> {
-        let Some(handle) = &self.handle else { return Ok(true) };
-        while let Some(key) = &self.next {
-            let txn = &self.pinned.snapshot.txn;
-            let record = namespace.read_record(txn, handle, key.as_bytes(), || self.now_ms)?;
-            if let Some(record) = record
-                && visit(key, record.value(key.as_bytes())?) == Visit::Full
-            {
-                return Ok(false);
-            }
-            self.next = self.keys.next();
-        }
-        Ok(true)
-    }
 }

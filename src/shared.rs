@@ -25,8 +25,6 @@ use crate::reader::{Pins, Reader};
 pub(crate) struct NamespaceHandle {
     pub database: Handle,
     pub epoch: u64,
-    /// Transactions that began when fewer handles had been opened cannot use it.
-    pub opened_as: u64,
 }
 
 /// The open handles of the present environment.
@@ -64,6 +62,8 @@ pub(crate) struct Shared {
     poison: Mutex<Option<String>>,
     /// Whether this process ever wrote: only writers sweep.
     pub has_written: AtomicBool,
+    /// Whether the maintenance thread should look for expired entries.
+    pub owes_sweep: AtomicBool,
 }
 
 impl Shared {
@@ -90,6 +90,7 @@ impl Shared {
             maintenance: Mutex::default(),
             poison: Mutex::default(),
             has_written: AtomicBool::new(false),
+            owes_sweep: AtomicBool::new(false),
         });
         let maintenance = Maintenance::start(Arc::clone(&shared.alarm), Arc::downgrade(&shared))
             .map_err(|error| Error::io("could not start a thread", error))?;
@@ -222,9 +223,9 @@ impl Shared {
 
     /// Enters a handle whose transaction has committed.
     pub fn register(&self, handles: &mut Handles, name: &str, database: Handle) -> NamespaceHandle {
-        // Readers compare this with what they loaded before they began (reader.rs).
-        let opened_as = self.handles_opened.fetch_add(1, Ordering::AcqRel) + 1;
-        let handle = NamespaceHandle { database, epoch: handles.epoch, opened_as };
+        // A snapshot that began before cannot use the handle: readers compare (reader.rs).
+        self.handles_opened.fetch_add(1, Ordering::AcqRel);
+        let handle = NamespaceHandle { database, epoch: handles.epoch };
         handles.by_name.insert(name.into(), handle);
         handle
     }
@@ -275,6 +276,12 @@ impl Shared {
         handles.is_shut_down = true;
         // Last: as long as the file is mapped, no second copy may open it.
         *lock(&self.guard) = None;
+    }
+
+    /// Has the maintenance thread look for expired entries before long.
+    pub fn owe_sweep(&self) {
+        self.owes_sweep.store(true, Ordering::SeqCst);
+        self.alarm.ring();
     }
 
     /// One tick for every reader. Returns whether any still keeps a snapshot.

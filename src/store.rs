@@ -18,7 +18,7 @@ use crate::marker::{self, Marker};
 use crate::namespace::Namespace;
 use crate::preflight::{self, Found};
 use crate::range::{is_empty, prefix_bounds};
-use crate::reader::{PinnedSnapshot, Reader, ReaderState};
+use crate::reader::{PinnedEnvironment, Reader, ReaderState};
 use crate::record::clip_agent;
 use crate::shared::{Shared, lock};
 use crate::turn::{self, Turn};
@@ -187,10 +187,10 @@ impl Session {
         }
     }
 
-    /// Takes a snapshot that survives the call.
-    pub fn pin(&self) -> Result<PinnedSnapshot> {
-        let mut state = self.fresh()?;
-        self.reader.pin(&mut state, self.shared.claim_slot()?)
+    /// Keeps the environment from being recycled, for a backup.
+    pub fn pin(&self) -> Result<PinnedEnvironment> {
+        let state = self.fresh()?;
+        self.reader.pin(&state, self.shared.claim_slot()?)
     }
 
     /// Visits the name and the number of live entries of every namespace that has one.
@@ -251,6 +251,9 @@ fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
     let found = marker::read(dir)?;
     if options.read_only && found.is_none() {
         return Err(Error::NotFound(dir.to_owned()));
+    }
+    if found.is_none() {
+        location::refuse_foreign_directory(dir)?;
     }
     for file in ["data.mdb", "lock.mdb"] {
         location::check_file(&dir.join(file))?;

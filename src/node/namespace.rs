@@ -47,13 +47,17 @@ fn get(call: &mut Call) -> Returned {
     call.return_number(end)
 }
 
-/// (namespace, key) -> as `get`; the output holds the fields as MessagePack, then the value
+/// (namespace, key) -> as `get`; the output holds an array of the fields, then the value, each
+/// after its length as a little-endian u32
 fn get_entry(call: &mut Call) -> Returned {
     let namespace = the_namespace(call)?;
     let end = call.with_key(1, |call, key| {
         let mut writer = Writer::new(&mut call.context.output);
         let read = namespace.get_entry_with(key, |head, value| {
-            writer.append(&[&encode_head(head), value]).map(|()| writer.end())
+            let fields = encode_head(head);
+            let lengths = [fields.len(), value.len()].map(|bytes| (bytes as u32).to_le_bytes());
+            let [fields_length, value_length] = &lengths;
+            writer.append(&[fields_length, &fields, value_length, value]).map(|()| writer.end())
         })?;
         Ok(end_or_needed(read))
     })?;
@@ -71,6 +75,7 @@ fn end_or_needed(read: Option<Result<usize, usize>>) -> f64 {
 /// version, createdAt, updatedAt, expiresAt or null, createdBy, updatedBy, metadata as JSON
 fn encode_head(head: &EntryHead) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES + head.metadata.len());
+    out.push(0x90 | 7);
     for number in [head.version, head.created_at_ms, head.updated_at_ms] {
         crate::value::write_number(&mut out, number as f64);
     }

@@ -1,45 +1,62 @@
 //! Callbacks that read many entries: ranges, and lists of keys.
 //!
-//! A chunk leaves the values in the output buffer and returns the keys as one string, which
-//! JavaScript splits: creating a string per key through Node-API costs three times as much.
+//! Entries are collected into chunks inside one native call, on one snapshot, and handed to
+//! JavaScript chunk by chunk. No snapshot outlives a call: JavaScript may be stopped between two
+//! calls for ever (a debugger, a terminated `vm` script), and a snapshot must not be.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use napi::sys;
 
 use super::call::{Call, RawCallback, Returned, callbacks, check};
 use super::namespace::the_namespace;
-use super::output::{HEADER_BYTES, Report, Writer};
+use super::output::{Report, Writer};
 use crate::shared::lock;
-use crate::{Namespace, PointReads, Range, ScanPosition, Visit};
+use crate::{Namespace, Range, ScanPosition, Visit};
 
 pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "scan" => scan,
     "readMany" => read_many,
     "nextChunk" => next_chunk,
-    "endScan" => end_scan,
 ];
 
 /// Most bytes of keys in a chunk, so that a key that JavaScript keeps (a slice of the chunk's
 /// string) does not keep much more alive.
-const MAX_KEY_CHUNK_BYTES: usize = 64 * 1024;
-/// Most entries in a chunk of values.
+const KEY_CHUNK_BYTES: usize = 64 * 1024;
+/// Most bytes of values in a chunk, but for a single larger one.
+const VALUE_CHUNK_BYTES: usize = 192 * 1024;
+/// Stands between keys. A key may contain it, but few do.
 const SEPARATOR: char = '\0';
 
-struct ActiveScan {
+struct Scan {
     namespace: Arc<Namespace>,
     with_values: bool,
-    position: Mutex<Option<Position>>,
+    state: Mutex<State>,
 }
 
-enum Position {
-    Range(ScanPosition),
-    Keys(PointReads),
+/// What is left of a scan: chunks that were collected, and a range that was not.
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Chunk>,
+    rest: Option<ScanPosition>,
 }
 
-/// (namespace, withValues, pinned, reverse, limit or -1, prefix?, start?, end?) -> scan
+/// Entries on their way to JavaScript.
+#[derive(Default)]
+struct Chunk {
+    keys: String,
+    /// Where each key ends in `keys`.
+    ends: Vec<usize>,
+    /// Each value after its length as a little-endian u32.
+    values: Vec<u8>,
+}
+
+/// (namespace, withValues, whole, reverse, limit or -1, prefix?, start?, end?) -> scan. With
+/// `whole` everything is collected here, from one snapshot; otherwise a chunk at a time.
 fn scan(call: &mut Call) -> Returned {
     let namespace = Arc::clone(the_namespace(call)?);
+    let (with_values, whole) = (call.boolean(1)?, call.boolean(2)?);
     let limit = call.number(4)?;
     let range = Range {
         reverse: call.boolean(3)?,
@@ -48,105 +65,114 @@ fn scan(call: &mut Call) -> Returned {
         start: call.optional_string(6)?,
         end: call.optional_string(7)?,
     };
-    let position = ScanPosition::new(&namespace, &range, call.boolean(2)?)?;
-    new_scan(call, namespace, call.boolean(1)?, Position::Range(position))
+    let mut state = State { rest: Some(ScanPosition::new(&range)), ..State::default() };
+    if whole {
+        state.collect(&namespace, with_values, usize::MAX)?;
+    }
+    call.new_external(Scan { namespace, with_values, state: Mutex::new(state) })
 }
 
 /// (namespace, keys) -> scan over the entries that exist, in the order of `keys`
 fn read_many(call: &mut Call) -> Returned {
     let namespace = Arc::clone(the_namespace(call)?);
-    let position = Position::Keys(PointReads::new(&namespace, call.keys(1)?)?);
-    new_scan(call, namespace, true, position)
+    let mut state = State::default();
+    namespace.read_many(&call.keys(1)?, |key, value| {
+        state.chunk_for(key, value.len()).push(key, Some(value));
+    })?;
+    call.new_external(Scan { namespace, with_values: true, state: Mutex::new(state) })
 }
 
-fn new_scan(
-    call: &Call,
-    namespace: Arc<Namespace>,
-    with_values: bool,
-    position: Position,
-) -> Returned {
-    let position = Mutex::new(Some(position));
-    call.new_external(ActiveScan { namespace, with_values, position })
-}
-
-/// (scan) -> the keys of the chunk, as one string separated by U+0000, or as an array where a key
-/// contains it. The output's header tells how many there are and whether the scan has ended.
+/// (scan) -> the keys of the next chunk, as one string separated by U+0000, or as an array where
+/// a key contains it. The output's header tells how many there are and whether the scan has ended.
 fn next_chunk(call: &mut Call) -> Returned {
-    let scan: &ActiveScan = call.external(0)?;
-    let mut position = lock(&scan.position);
-    let mut keys = Keys::default();
-    let mut report = Report { done: true, ..Report::default() };
+    let scan: &Scan = call.external(0)?;
+    let mut state = lock(&scan.state);
+    if state.ready.is_empty() {
+        state.collect(&scan.namespace, scan.with_values, 1)?;
+    }
+    let chunk = state.ready.pop_front().unwrap_or_default();
     let mut writer = Writer::new(&mut call.context.output);
-    let mut visit = |key: &str, value: Option<&[u8]>| {
-        if report.entries > 0 && keys.text.len() + key.len() > MAX_KEY_CHUNK_BYTES {
-            return Visit::Full;
-        }
-        if let Err(needed) = writer.append(&[value.unwrap_or_default()]) {
-            // The next call, with an empty buffer, may have room for it.
-            report.needed = if report.entries == 0 { needed } else { 0 };
-            return Visit::Full;
-        }
-        report.entries += 1;
-        keys.push(key);
-        Visit::Taken
-    };
-    let with_values = scan.with_values;
-    report.done = match &mut *position {
-        None => true,
-        Some(Position::Range(position)) => position.next_chunk(&scan.namespace, |entry| {
-            let value = if with_values { Some(entry.value()?) } else { None };
-            Ok(visit(entry.key(), value))
-        })?,
-        Some(Position::Keys(reads)) => {
-            reads.next_chunk(&scan.namespace, |key, value| visit(key, Some(value)))?
-        }
-    };
-    if report.done {
-        *position = None;
+    let mut report = Report { entries: chunk.ends.len(), ..Report::default() };
+    if let Err(needed) = writer.append(&[&chunk.values]) {
+        report.needed = needed;
+        state.ready.push_front(chunk);
+        writer.report(report);
+        return call.return_undefined();
     }
     report.end = writer.end();
+    report.done = state.ready.is_empty() && state.rest.is_none();
     writer.report(report);
-    keys.into_value(call)
+    drop(state);
+    chunk.into_keys(call)
 }
 
-/// (scan): releases its snapshot
-fn end_scan(call: &mut Call) -> Returned {
-    let scan: &ActiveScan = call.external(0)?;
-    *lock(&scan.position) = None;
-    call.return_undefined()
-}
-
-/// The keys of a chunk.
-#[derive(Default)]
-struct Keys {
-    text: String,
-    /// Where each key ends, once one of them contains the separator.
-    count: usize,
-    ends: Vec<usize>,
-    has_separator: bool,
-}
-
-impl Keys {
-    fn push(&mut self, key: &str) {
-        if self.count > 0 {
-            self.text.push(SEPARATOR);
+impl State {
+    /// Collects up to `chunks` chunks of the rest, on one snapshot.
+    fn collect(&mut self, namespace: &Namespace, with_values: bool, chunks: usize) -> Returned<()> {
+        let Some(mut rest) = self.rest.take() else { return Ok(()) };
+        let done = rest.next_chunk(namespace, |entry| {
+            let value = if with_values { Some(entry.value()?) } else { None };
+            let bytes = value.map_or(0, <[u8]>::len);
+            if self.ready.len() >= chunks && !self.has_room(entry.key(), bytes) {
+                return Ok(Visit::Full);
+            }
+            self.chunk_for(entry.key(), bytes).push(entry.key(), value);
+            Ok(Visit::Taken)
+        })?;
+        if !done {
+            self.rest = Some(rest);
         }
-        self.text.push_str(key);
-        self.count += 1;
-        self.ends.push(self.text.len());
-        self.has_separator |= key.contains(SEPARATOR);
+        Ok(())
     }
 
-    fn into_value(self, call: &Call) -> Returned {
-        if !self.has_separator {
-            return call.return_string(&self.text);
+    fn has_room(&self, key: &str, value_bytes: usize) -> bool {
+        self.ready.back().is_some_and(|chunk| chunk.has_room(key, value_bytes))
+    }
+
+    /// The last chunk, or a new one if it has no room.
+    fn chunk_for(&mut self, key: &str, value_bytes: usize) -> &mut Chunk {
+        if !self.has_room(key, value_bytes) {
+            self.ready.push_back(Chunk::default());
+        }
+        match self.ready.back_mut() {
+            Some(chunk) => chunk,
+            None => unreachable!("a chunk was just pushed"),
+        }
+    }
+}
+
+impl Chunk {
+    fn has_room(&self, key: &str, value_bytes: usize) -> bool {
+        self.keys.len() + key.len() < KEY_CHUNK_BYTES
+            && self.values.len() + value_bytes < VALUE_CHUNK_BYTES
+    }
+
+    fn push(&mut self, key: &str, value: Option<&[u8]>) {
+        if !self.ends.is_empty() {
+            self.keys.push(SEPARATOR);
+        }
+        self.keys.push_str(key);
+        self.ends.push(self.keys.len());
+        if let Some(value) = value {
+            // The cast loses nothing: a value has at most 512 MiB.
+            self.values.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            self.values.extend_from_slice(value);
+        }
+    }
+
+    fn into_keys(self, call: &Call) -> Returned {
+        let separators = self.keys.bytes().filter(|byte| *byte == SEPARATOR as u8).count();
+        if separators == self.ends.len().saturating_sub(1) {
+            return call.return_string(&self.keys);
         }
         let mut array = std::ptr::null_mut();
         // SAFETY: plain Node-API calls.
-        check(unsafe { sys::napi_create_array_with_length(call.env, self.count, &mut array) })?;
+        check(unsafe {
+            sys::napi_create_array_with_length(call.env, self.ends.len(), &mut array)
+        })?;
         let mut start = 0;
         for (index, end) in (0..).zip(self.ends) {
-            let key = call.return_string(self.text.get(start..end).unwrap_or_default())?;
+            let key = call.return_string(self.keys.get(start..end).unwrap_or_default())?;
             // SAFETY: plain Node-API call.
             check(unsafe { sys::napi_set_element(call.env, array, index, key) })?;
             start = end + 1;
@@ -154,5 +180,3 @@ impl Keys {
         Ok(array)
     }
 }
-
-const _: () = assert!(HEADER_BYTES == 64);
