@@ -192,3 +192,29 @@ test('two views of one namespace see each other\'s writes at once', (t) => {
     assert.equal(second.get('key'), n)
   }
 })
+
+test('user code that stores something in the midst of a write does not change the write', (t) => {
+  const namespace = temporaryNamespace(t)
+  const inner = () => namespace.set('inner', 'B'.repeat(10))
+  const passing = (value) => ({ value: inner() && value })
+  const schema = { '~standard': { version: 1, vendor: 'test', validate: passing } }
+  const checked = temporaryStore(t).useNamespace('checked', { schema })
+  const getter = { get x () { return inner() } }
+  const outer = 'A'.repeat(20)
+  for (const write of [
+    () => namespace.set('outer', outer, { metadata: getter }),
+    () => namespace.set('outer', outer, { get ttl () { return inner() && 60_000 } }),
+    () => namespace.setMany({ outer }, { metadata: getter }),
+    () => namespace.update('outer', () => outer, { metadata: getter }),
+    () => namespace.setMany({ get outer () { inner(); return outer } }),
+    () => namespace.setMany((function * () { yield ['outer', outer]; inner() })())
+  ]) {
+    namespace.clear()
+    write()
+    assert.deepEqual(namespace.getAll(), { inner: 'B'.repeat(10), outer }, `${write}`)
+  }
+  checked.set('outer', outer)
+  assert.deepEqual(checked.getAll(), { outer })
+  namespace.set('outer', { get a () { inner(); return [outer] }, b: outer })
+  assert.deepEqual(namespace.get('outer'), { a: [outer], b: outer })
+})

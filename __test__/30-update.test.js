@@ -65,6 +65,17 @@ test('update runs its function again when another writer was first', (t) => {
   assert.deepEqual(namespace.get('key'), ['other 1', 'other 2', 'other 3', 'mine'])
 })
 
+test('update whose function always writes the key itself ends with an error', (t) => {
+  const namespace = temporaryNamespace(t)
+  let runs = 0
+  throwsCode(() => namespace.update('key', () => namespace.set('key', ++runs)), 'ERR_CONFLICT', {
+    message: /"key" in "test".*does its function write the key itself/
+  })
+  assert.equal(runs, 1000)
+  assert.equal(namespace.get('key'), 1000)
+  assert.equal(namespace.update('key', (value) => value + 1), 1001)
+})
+
 test('update runs again when the key came or went meanwhile', (t) => {
   const namespace = temporaryNamespace(t)
   const seen = []
