@@ -49,6 +49,21 @@ fn a_read_only_handle_refuses_to_write_and_does_not_create_a_store() {
 }
 
 #[test]
+fn a_store_is_not_made_among_other_files_and_nothing_is_left_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("store");
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("index.js"), "mine").unwrap();
+    assert_eq!(Store::open(&options(dir.path())).err().unwrap().code(), Code::InvalidOption);
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
+
+    fs::rename(place.join("index.js"), place.join(".gitkeep")).unwrap();
+    Store::open(&options(dir.path())).unwrap().close();
+    fs::write(place.join("notes.txt"), "beside the store").unwrap();
+    Store::open(&options(dir.path())).unwrap();
+}
+
+#[test]
 #[cfg(unix)]
 fn a_store_that_was_removed_while_it_is_open_is_not_mistaken_for_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
