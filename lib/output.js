@@ -57,7 +57,6 @@ function readEntry (namespace, key) {
 /** Calls `take(keys, values)` for each chunk of a scan, until it ends. */
 function drain (scan, withValues, take) {
   while (!readChunk(scan, withValues, take));
-  shrink()
 }
 
 /** Calls `take(keys, values)` for the next chunk of a scan; returns whether the scan has ended. */
@@ -72,6 +71,7 @@ function readChunk (scan, withValues, take) {
     const values = withValues ? decodeFramed(buffer, HEADER_BYTES, header[END]) : undefined
     take(typeof keys === 'string' ? keys.split('\0') : keys, values)
   }
+  shrink()
   return done
 }
 

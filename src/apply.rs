@@ -235,6 +235,9 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             }
         };
         let after = before + by;
+        if !after.is_finite() {
+            return Err(Error::InvalidOption("the sum is too large for a number".into()));
+        }
         let mut encoded = Vec::with_capacity(9);
         value::write_number(&mut encoded, after);
         self.set(namespace, key, &encoded, Ttl::Keep, None)?;

@@ -178,6 +178,13 @@ impl<'a> Batch<'a> {
         self.mutations.push(Mutation::Clear { namespace, prefix });
     }
 
+    /// Whether the batch only removes entries.
+    pub(crate) fn only_removes(&self) -> bool {
+        self.mutations
+            .iter()
+            .all(|mutation| !matches!(mutation, Mutation::Set { .. } | Mutation::Increment { .. }))
+    }
+
     /// Bytes of the keys and values that the batch writes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -17,7 +17,9 @@ use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{now_ms, visit_due};
 use crate::filesystem::available_bytes;
-use crate::limits::{MAX_BATCH_NAMESPACES, MAX_VERSION, SWEEP_ENTRIES_PER_COMMIT};
+use crate::limits::{
+    MAX_BATCH_NAMESPACES, MAX_VERSION, REMOVAL_RESERVE_BYTES, SWEEP_ENTRIES_PER_COMMIT,
+};
 use crate::shared::{Shared, WriterState};
 
 /// What a batch did.
@@ -31,6 +33,9 @@ pub struct Committed {
 
 /// A disk with less than this, beyond the bytes of the batch, counts as full.
 const SHORT_OF_SPACE_BYTES: u64 = 1024 * 1024;
+
+/// The agent of sweeps. Removals leave no trace of it.
+const SWEEPER: &str = "commonhold";
 
 /// What a sweep of expired entries found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +100,39 @@ impl Shared {
                 self.remap()?;
                 self.commit_locked(&mut self.lock_writer(), agent, batch)
             }
-            Err(Error::StoreFull) if self.free_pages(&writer).is_ok() => {
-                self.commit_locked(&mut writer, agent, batch)
-            }
+            Err(Error::StoreFull) => self.commit_to_full(&mut writer, agent, batch),
             result => result,
         }
+    }
+
+    /// Commits to a store that has reached its largest size, if there is a way.
+    fn commit_to_full(
+        &self,
+        writer: &mut WriterState,
+        agent: &str,
+        batch: &Batch,
+    ) -> Result<Committed> {
+        if batch.only_removes() {
+            return self.commit_into_reserve(writer, agent, batch);
+        }
+        // What has expired is room that nobody has claimed yet.
+        self.sweep_locked(writer)?;
+        self.free_pages(writer)?;
+        self.commit_locked(writer, agent, batch)
+    }
+
+    /// Commits a removal, with a larger map for as long as it takes.
+    fn commit_into_reserve(
+        &self,
+        writer: &mut WriterState,
+        agent: &str,
+        batch: &Batch,
+    ) -> Result<Committed> {
+        self.remap_with(writer, REMOVAL_RESERVE_BYTES)?;
+        let result = self.commit_locked(writer, agent, batch);
+        let freed = self.free_pages(writer);
+        self.remap_with(writer, 0)?;
+        freed.and(result)
     }
 
     /// Makes the pages that the last commit freed usable, as far as this process can.
@@ -181,7 +214,10 @@ impl Shared {
             let namespace = batch.namespace(namespace)?;
             batch.expire(namespace, key, row_key);
         }
-        self.commit_locked(writer, "commonhold", &batch)?;
+        match self.commit_locked(writer, SWEEPER, &batch) {
+            Err(Error::StoreFull) => self.commit_into_reserve(writer, SWEEPER, &batch)?,
+            result => result?,
+        };
         Ok(Swept::Some)
     }
 

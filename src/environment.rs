@@ -33,6 +33,8 @@ pub(crate) struct Environment {
     /// Time of expiry -> namespace and key, of every record that expires.
     pub expiry: Handle,
     meta: Handle,
+    /// The store's identity, which its marker repeats.
+    pub store_id: String,
     /// What is added to a transaction id to make a version.
     pub version_base: u64,
     /// Which opening of this store in this process it is; handles belong to one.
@@ -65,9 +67,9 @@ impl Environment {
         };
         let txn = lmdb.read_txn().map_err(|error| lmdb_error("begin", error))?;
         let row = meta.get(&txn, META_KEY).map_err(|error| lmdb_error("read", error))?;
-        let version_base = Meta::decode(row)?.version_base;
+        let Meta { store_id, version_base } = Meta::decode(row)?;
         drop(txn);
-        Ok(Environment { lmdb, catalogue, expiry, meta, version_base, epoch })
+        Ok(Environment { lmdb, catalogue, expiry, meta, store_id, version_base, epoch })
     }
 
     /// Creates the internal databases of a new store and writes its identity, synced.

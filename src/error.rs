@@ -55,9 +55,7 @@ pub enum Error {
     },
 
     /// The entry changed since the caller read it.
-    #[error(
-        "{key:?} in {namespace:?} is at version {actual}, not {expected}: another writer was first; read it again and retry, or use update()"
-    )]
+    #[error("{}", conflict_message(namespace, key, *expected, *actual))]
     Conflict {
         /// Namespace of the entry.
         namespace: String,
@@ -170,6 +168,21 @@ pub enum Error {
         "another copy of commonhold in this process has the store open: install one version only (npm ls commonhold shows them)"
     )]
     DuplicateCopy,
+}
+
+fn conflict_message(namespace: &str, key: &str, expected: u64, actual: u64) -> String {
+    let remedy = "read it again and retry, or use update()";
+    match (expected, actual) {
+        (0, _) => format!("{key:?} in {namespace:?} exists already, at version {actual}: {remedy}"),
+        (_, 0) => format!(
+            "{key:?} in {namespace:?} has no entry (deleted, expired, or never there), \
+             but version {expected} was required: {remedy}"
+        ),
+        _ => format!(
+            "{key:?} in {namespace:?} is at version {actual}, not {expected}: \
+             another writer was first; {remedy}"
+        ),
+    }
 }
 
 /// The stable name of a kind of error, the same in Rust and in JavaScript.

@@ -48,6 +48,10 @@ pub const DEFAULT_MAP_BYTES: u64 = if cfg!(windows) { 1 << 30 } else { 1 << 40 }
 /// Smallest memory map the store will run with, in bytes.
 pub const MIN_MAP_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Room beyond the largest size that only removals may use, in bytes: a delete writes new pages
+/// before it frees old ones, and a full store would stay full.
+pub const REMOVAL_RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+
 /// How long an unused snapshot is kept for the next read, in milliseconds.
 pub const SNAPSHOT_KEPT_MS: u64 = 5;
 

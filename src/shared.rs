@@ -169,7 +169,7 @@ impl Shared {
         let mut handles = lock(&self.handles);
         let is_full = handles.by_name.len() >= MAX_HANDLES;
         if outgrown || is_full || handles.environment.is_none() {
-            self.recycle(&mut writer, &mut handles)?;
+            self.recycle(&mut writer, &mut handles, 0)?;
         }
         self.open_handle(&mut handles, name)
     }
@@ -177,7 +177,12 @@ impl Shared {
     /// Maps the file again, because another process has written past the end of the map.
     pub fn remap(&self) -> Result<()> {
         let mut writer = self.lock_writer();
-        self.recycle(&mut writer, &mut lock(&self.handles))
+        self.recycle(&mut writer, &mut lock(&self.handles), 0)
+    }
+
+    /// As `remap`, with so many bytes beyond the largest size.
+    pub fn remap_with(&self, writer: &mut WriterState, extra_bytes: u64) -> Result<()> {
+        self.recycle(writer, &mut lock(&self.handles), extra_bytes)
     }
 
     /// Opens the handles of all `names` for the writer and keeps the table locked: whoever
@@ -191,7 +196,7 @@ impl Shared {
         let mut handles = lock(&self.handles);
         let unknown = names.iter().filter(|name| !handles.by_name.contains_key(**name)).count();
         if handles.by_name.len() + unknown > MAX_HANDLES || handles.environment.is_none() {
-            self.recycle(writer, &mut handles)?;
+            self.recycle(writer, &mut handles, 0)?;
         }
         let mut found = Vec::with_capacity(names.len());
         for name in names {
@@ -233,7 +238,12 @@ impl Shared {
     /// Closes the environment and opens it again, which empties LMDB's table of handles: heed can
     /// close no single one. Waits until no transaction of this process is live; the writer's lock
     /// (in `_writer`) keeps writers out, the readers' locks keep readers out.
-    fn recycle(&self, _writer: &mut WriterState, handles: &mut Handles) -> Result<()> {
+    fn recycle(
+        &self,
+        _writer: &mut WriterState,
+        handles: &mut Handles,
+        extra_bytes: u64,
+    ) -> Result<()> {
         if handles.is_shut_down {
             return Err(Error::Closed);
         }
@@ -247,8 +257,9 @@ impl Shared {
         handles.by_name.clear();
         handles.environment = None;
         handles.epoch += 1;
+        let map_bytes = self.map_bytes.saturating_add(extra_bytes);
         // If this fails (no memory, no descriptors), the next call that needs it tries again.
-        let environment = Environment::open(&self.dir, self.map_bytes, handles.epoch)?;
+        let environment = Environment::open(&self.dir, map_bytes, handles.epoch)?;
         let environment = Arc::new(environment);
         for state in &mut states {
             state.replace(Some(&environment));

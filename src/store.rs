@@ -271,6 +271,9 @@ fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
         create(dir, map_bytes)?;
     }
     let environment = Environment::open(dir, map_bytes, 0)?;
+    if marker::read(dir)?.is_none_or(|marker| marker.store_id != environment.store_id) {
+        return Err(Error::Corrupt("commonhold.json and data.mdb are of different stores".into()));
+    }
     environment
         .lmdb
         .clear_stale_readers()

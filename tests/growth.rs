@@ -45,3 +45,47 @@ fn a_full_map_is_an_error_and_loses_nothing() {
     // The freed pages can be used as soon as no snapshot from before can need them.
     jobs.set("again", &value, Ttl::Never, None, None).unwrap();
 }
+
+#[test]
+fn entries_can_be_deleted_one_by_one_from_a_full_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Some(1 << 20));
+    let value = from_json(&"x".repeat(500).into()).unwrap();
+    let namespaces: Vec<_> =
+        (0..40).map(|index| store.namespace(&format!("job-{index}")).unwrap()).collect();
+    let mut written = 0_usize;
+    'full: for round in 0.. {
+        for namespace in &namespaces {
+            let ttl = if round % 2 == 0 { Ttl::Never } else { Ttl::AfterMs(3_600_000) };
+            match namespace.set(&format!("{round:03}"), &value, ttl, None, None) {
+                Ok(_) => written += 1,
+                Err(error) => {
+                    assert_eq!(error.code(), Code::StoreFull);
+                    break 'full;
+                }
+            }
+        }
+    }
+    for round in (0..).take(written / namespaces.len()) {
+        for namespace in &namespaces {
+            assert!(namespace.delete(&format!("{round:03}"), None).unwrap());
+        }
+    }
+    namespaces.first().unwrap().set("again", &value, Ttl::Never, None, None).unwrap();
+}
+
+#[test]
+fn what_has_expired_makes_room_in_a_full_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Some(1 << 20));
+    let jobs = store.namespace("jobs").unwrap();
+    let value = from_json(&"x".repeat(1_000).into()).unwrap();
+    // Several times what fits: each finds room that earlier ones have left.
+    for index in 0..3_000 {
+        match jobs.set(&format!("{index:05}"), &value, Ttl::AfterMs(1), None, None) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.code(), Code::StoreFull),
+        }
+    }
+    jobs.set("last", &value, Ttl::Never, None, None).unwrap();
+}

@@ -25,13 +25,12 @@ pub(super) struct Context {
 pub(super) struct Output {
     pub data: *mut u8,
     pub bytes: usize,
-    reference: sys::napi_ref,
 }
 
 impl Context {
     /// Creates the context of a thread; it ends with the thread's environment.
     pub fn create(env: sys::napi_env) -> napi::Result<&'static mut Context> {
-        let output = Output { data: ptr::null_mut(), bytes: 0, reference: ptr::null_mut() };
+        let output = Output { data: ptr::null_mut(), bytes: 0 };
         let context =
             Context { output, make_error: ptr::null_mut(), key: vec![0; KEY_SCRATCH_BYTES] };
         let context = Box::into_raw(Box::new(context));
@@ -90,21 +89,15 @@ impl Call<'_> {
         })
     }
 
-    /// Keeps a buffer to write into, instead of the one before.
-    pub fn keep_output(&mut self, index: usize) -> Returned<()> {
-        let output = &mut self.context.output;
+    /// Writes into this buffer from now on.
+    pub fn use_output(&mut self, index: usize) -> Returned<()> {
         let buffer = self.arguments.get(index).copied().unwrap_or(ptr::null_mut());
-        let (mut data, mut bytes, mut reference) = (ptr::null_mut(), 0, ptr::null_mut());
-        // SAFETY: the reference keeps the buffer alive, and the face never transfers it, so its
-        // memory stays where it is.
-        unsafe {
-            check(sys::napi_get_buffer_info(self.env, buffer, &mut data, &mut bytes))?;
-            check(sys::napi_create_reference(self.env, buffer, 1, &mut reference))?;
-            if !output.reference.is_null() {
-                check(sys::napi_delete_reference(self.env, output.reference))?;
-            }
-        }
-        *output = Output { data: data.cast(), bytes, reference };
+        let (mut data, mut bytes) = (ptr::null_mut(), 0);
+        // SAFETY: plain Node-API call. The face holds the buffer in a variable of the module that
+        // makes all calls, and never transfers it: while a call can come, its memory stays where
+        // it is. A strong reference here would outlive a module that is loaded anew.
+        check(unsafe { sys::napi_get_buffer_info(self.env, buffer, &mut data, &mut bytes) })?;
+        self.context.output = Output { data: data.cast(), bytes };
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ impl<'b> Writer<'b> {
         let buffer = if output.data.is_null() {
             &mut []
         } else {
-            // SAFETY: `keep_output` holds the buffer; JavaScript does not run meanwhile.
+            // SAFETY: the face holds the buffer (`use_output`); JavaScript does not run meanwhile.
             unsafe { std::slice::from_raw_parts_mut(output.data, output.bytes) }
         };
         Writer { buffer, end: HEADER_BYTES }

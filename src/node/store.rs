@@ -29,7 +29,7 @@ fn set_error_maker(call: &mut Call) -> Returned {
 }
 
 fn set_output(call: &mut Call) -> Returned {
-    call.keep_output(0)?;
+    call.use_output(0)?;
     call.return_undefined()
 }
 
