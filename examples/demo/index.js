@@ -1,8 +1,7 @@
 'use strict'
 
 // Three agents ingest a source tree into the store, three summarise it, and one searches it all
-// the while. Usage: npm run demo -- [directory]; without one, the project's dependencies.
-// At the end everything is checked against the files on the disk.
+// the while, each in a process of its own. At the end everything is checked against the disk.
 
 const { realpathSync, readdirSync, statSync } = require('node:fs')
 const { join, resolve } = require('node:path')
@@ -12,6 +11,11 @@ const { cutIntoGroups } = require('./groups')
 const { showProgress } = require('./progress')
 const { listFiles } = require('./tree')
 
+const usage = `Usage: npm run demo -- [directory]
+
+Agents ingest, summarise and search the files below that directory, by default the installed
+dependencies of this project. Nothing in it is changed.`
+
 const agentsPerStage = 3
 const refreshMs = 100
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 })
@@ -19,32 +23,42 @@ const count = (n, one, many = `${one}s`) => `${number.format(n)} ${n === 1 ? one
 const megabytes = bytes => `${number.format(bytes / 1e6)} MB`
 const line = (title, text) => console.log(`${title.padEnd(11)} ${text}`)
 
-function main (argument) {
-  const root = directoryToIngest(argument)
+function main (args) {
+  const root = directoryToIngest(args)
   runExample('demo', async ({ store, start, directory }) => {
     const tree = listFiles(root, realpathSync(directory))
     if (tree.files.length === 0) throw new Failure(`there are no files to ingest in ${root}`)
     const repositories = new Set(tree.files.map(({ repository }) => repository)).size
+    line('agents', `${agentsPerStage} processes ingest, then ${agentsPerStage} summarise, ` +
+      'and 1 searches all the while')
+    line('store', `${store.path}, shared by all of them, removed at the end`)
     line('tree', `${count(tree.files.length, 'file')} of ` +
       `${count(repositories, 'package')} in ${root}`)
+    if (tree.skipped.size) line('', `left out besides: ${listed(tree.skipped)}`)
 
     const seconds = await ingestAndSummarise(store, start, root, tree.files)
     const totals = storedCounts(store)
+    printSkipped(new Map(store.useNamespace('demo:skipped')), tree.files.length)
     printCounts(totals, seconds)
-    printSkipped([...tree.skipped, ...store.useNamespace('demo:skipped')])
     printStore(store)
     const answers = store.useNamespace('demo:answers').getAll()
     printAnswers(answers)
 
     line('check', 'reading every file again, without the store')
     checkAgainstDisk(store, root, { exclude: realpathSync(directory), tree, totals, answers })
-    return `${count(totals.files, 'file')} from ${agentsPerStage} agents, every byte, ` +
-      'every count and 3 answers as on the disk'
+    return `${count(totals.files, 'file')}, ${2 * agentsPerStage + 1} agents; every byte, ` +
+      'every count and 3 answers are as on the disk'
   })
 }
 
 /** The directory named by the user, who may have called npm from elsewhere. */
-function directoryToIngest (argument) {
+function directoryToIngest (args) {
+  if (args[0] === '--help' || args[0] === '-h') {
+    console.log(usage)
+    process.exit(0)
+  }
+  if (args.length > 1) refuse(`one directory, not ${args.length}: ${args.join(' ')}`)
+  const [argument] = args
   const fallback = join(__dirname, '..', '..', 'node_modules')
   const path = argument === undefined ? fallback : resolve(process.env.INIT_CWD ?? '.', argument)
   try {
@@ -57,9 +71,13 @@ function directoryToIngest (argument) {
       EACCES: 'may not be read'
     }
     const reason = reasons[error.code] ?? error.message
-    console.error(`${path} ${reason}. Usage: npm run demo -- [directory]`)
-    process.exit(1)
+    refuse(`${path} ${reason}`)
   }
+}
+
+function refuse (reason) {
+  console.error(`${reason}\n\n${usage}`)
+  process.exit(1)
 }
 
 /** Runs both stages with a search agent beside them; returns the seconds that each took. */
@@ -88,7 +106,7 @@ async function runStage (store, start, { stage, root, progress }) {
   const show = () => {
     const shares = [...done.values()]
     const sum = shares.reduce((total, files) => total + files, 0)
-    progress.update(stage, sum, `agents: ${shares.join(' + ')}`)
+    progress.update(stage, sum, `per agent ${shares.join(' + ')}`)
   }
   const names = Array.from({ length: agentsPerStage }, (_, i) => `${stage}-${i + 1}`)
   const agents = names.map(name => start(join(__dirname, `${stage}.js`), { name, args: [root] }))
@@ -119,17 +137,21 @@ function printCounts ({ files, bytes }, seconds) {
   line('summarised', `${count(files, 'file')} in ${rate(seconds.summarise)}`)
 }
 
-function printSkipped (reasons) {
-  const total = reasons.reduce((sum, [, n]) => sum + n, 0)
-  const detail = reasons.map(([reason, n]) => `${reason} (${number.format(n)})`).join(', ')
-  line('skipped', detail ? `${number.format(total)}: ${detail}` : 'none')
+function printSkipped (reasons, files) {
+  const total = [...reasons.values()].reduce((sum, n) => sum + n, 0)
+  const detail = total ? `: ${listed(reasons)}` : ''
+  line('skipped', `${number.format(total)} of ${count(files, 'file')}${detail}`)
+}
+
+function listed (reasons) {
+  return [...reasons].map(([reason, n]) => `${reason} (${number.format(n)})`).join(', ')
 }
 
 function printStore (store) {
   const { namespaces, keys } = store.stats()
   const onDisk = readdirSync(store.path).reduce((sum, name) =>
     sum + statSync(join(store.path, name)).blocks * 512, 0)
-  line('store', `${megabytes(onDisk)} on disk, ${count(namespaces, 'namespace')}, ` +
+  line('size', `${megabytes(onDisk)} on disk, ${count(namespaces, 'namespace')}, ` +
     count(keys, 'key'))
 }
 
@@ -178,4 +200,4 @@ function locateFiles (store) {
   return places
 }
 
-main(process.argv[2])
+main(process.argv.slice(2))
