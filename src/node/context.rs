@@ -83,10 +83,10 @@ impl Call<'_> {
     /// Keeps the function that makes errors: (kind, code, message) -> error.
     pub fn keep_error_maker(&mut self, index: usize) -> Returned<()> {
         let function = self.argument(index);
-        // SAFETY: plain Node-API call. The reference is weak: the modules that make calls hold the
-        // function, and a strong one would keep them alive after they were loaded anew.
+        // SAFETY: a strong reference, kept as long as the environment: an error that cannot be made
+        // would be lost.
         check(unsafe {
-            sys::napi_create_reference(self.env, function, 0, &mut self.context.make_error)
+            sys::napi_create_reference(self.env, function, 1, &mut self.context.make_error)
         })
     }
 
