@@ -99,8 +99,7 @@ pub(crate) fn refuse_foreign_directory(dir: &Path) -> Result<()> {
     }
     foreign.map_or(Ok(()), |name| {
         Err(Error::InvalidOption(format!(
-            "path {dir:?} is a directory that holds no store but {name:?}: name a directory of its \
-             own"
+            "path {dir:?} has {name:?} in it and no store: name a directory of its own"
         )))
     })
 }
