@@ -266,3 +266,72 @@ describe('several values in a row', () => {
     assert.throws(() => decodeMany(Buffer.from('01a26161', 'hex'), 0, 3), { code: 'ERR_CORRUPT' })
   })
 })
+
+describe('a value that lies about itself', () => {
+  const proxy = (length) => new Proxy([1, 2, 3], {
+    get: (target, name) => name === 'length' ? length : target[name]
+  })
+  const bytes = () => new Uint8Array([1, 2, 3, 4, 5])
+  const own = (binary, name, descriptor) =>
+    Object.defineProperty(binary, name, typeof descriptor === 'function'
+      ? { get: descriptor }
+      : { value: descriptor })
+
+  it('an array whose length is not a whole number is refused', () => {
+    for (const length of [2.5, -1, NaN, Infinity, '3', 2 ** 32, undefined]) {
+      refused(proxy(length), 'ERR_INVALID_VALUE', 'value')
+      refused({ list: proxy(length) }, 'ERR_INVALID_VALUE', 'value.list')
+    }
+    assert.deepEqual(roundTrip(proxy(2)), [1, 2])
+  })
+
+  it('properties of its own do not change what is stored of binary data', () => {
+    encode('SECRET'.repeat(100))
+    for (const length of [3, 20, -1, '5', () => 2]) {
+      assert.deepEqual(roundTrip(own(bytes(), 'length', length)), bytes())
+      assert.deepEqual(roundTrip(own(Buffer.from('hi'), 'length', length)), Buffer.from('hi'))
+    }
+    for (const name of ['byteLength', 'byteOffset', 'buffer', Symbol.toStringTag]) {
+      for (const lie of [5, new ArrayBuffer(64), 'Float64Array', () => 7]) {
+        assert.deepEqual(roundTrip(own(bytes(), name, lie)), bytes())
+        const floats = own(new Float32Array([1, 2]), name, lie)
+        assert.deepEqual(roundTrip(floats), new Float32Array([1, 2]))
+        const view = roundTrip(own(new DataView(bytes().buffer, 1, 2), name, lie))
+        assert.deepEqual(new Uint8Array(view.buffer), new Uint8Array([2, 3]))
+        const buffer = roundTrip(own(bytes().buffer, name, lie))
+        assert.deepEqual(new Uint8Array(buffer), bytes())
+      }
+    }
+  })
+
+  it('bytes that were transferred elsewhere are refused', () => {
+    for (const make of [
+      (buffer) => buffer,
+      (buffer) => new Uint8Array(buffer),
+      (buffer) => new Float32Array(buffer),
+      (buffer) => new DataView(buffer),
+      (buffer) => Buffer.from(buffer)
+    ]) {
+      const buffer = new ArrayBuffer(8)
+      const value = make(buffer)
+      structuredClone(buffer, { transfer: [buffer] })
+      refused(value, 'ERR_INVALID_VALUE', 'value')
+      refused([value], 'ERR_INVALID_VALUE', 'value[0]')
+    }
+  })
+})
+
+it('a value whose encoding was terminated does not slow down those that follow', () => {
+  const value = { get stop () { for (;;); } }
+  const run = () => vm.runInNewContext('encode(value)', { encode, value }, { timeout: 5 })
+  for (let i = 0; i < 3; i++) assert.throws(run, { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' })
+  assert.equal(encode([1]).toString('hex'), '9101')
+  assert.equal(encode([1]).buffer, encode([2]).buffer, 'one buffer is used again and again')
+  assert.deepEqual(roundTrip({ get a () { return encode('inner').length }, b: 'x' }), {
+    a: 6, b: 'x'
+  })
+})
+
+it('a promise is refused with the remedy', () => {
+  assert.throws(() => encode({ a: Promise.resolve(1) }), /value\.a is a Promise: await it first/)
+})

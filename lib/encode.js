@@ -2,7 +2,8 @@
 
 // JavaScript values to MessagePack bytes, as docs/format.md describes them.
 
-const { isTypedArray, isArrayBuffer, isDate, isMap, isSet } = require('node:util').types
+const { isTypedArray, isArrayBuffer, isDate, isMap, isPromise, isSet } =
+  require('node:util').types
 const { Refusal, invalid, tooDeep, propertyStep } = require('./refusal')
 const {
   begin, written, end, writeByte, writeNumber, writeBigInt, writeTimestamp, writeString, writeBytes,
@@ -21,13 +22,14 @@ let depth = 0
  * The bytes of a value, in a buffer that the next call overwrites.
  *
  * @param {unknown} value
+ * @param {string} [key] whose value it is, for the message where there are several
  * @returns {Buffer}
  * @throws ERR_INVALID_VALUE, ERR_VALUE_TOO_DEEP, ERR_VALUE_TOO_LARGE, each with the path inside
  *   the value
  */
-function encode (value) {
+function encode (value, key) {
   if (value === undefined) {
-    throw invalid('is undefined, which cannot be stored: use delete() to remove a key').toError()
+    throw invalid('is undefined, which cannot be stored: use delete() to remove a key').toError(key)
   }
   const outer = begin()
   const outerDepth = depth
@@ -36,7 +38,7 @@ function encode (value) {
     write(value)
     return written()
   } catch (error) {
-    throw error instanceof Refusal ? error.toError() : error
+    throw error instanceof Refusal ? error.toError(key) : error
   } finally {
     depth = outerDepth
     end(outer)
@@ -74,13 +76,14 @@ function writeSpecial (value, prototype) {
     if (isDate(value)) return writeDate(value)
     if (isMap(value)) return writeMap(value)
     if (isSet(value)) return writeSet(value)
-    if (isArrayBuffer(value)) return writeBinary('ArrayBuffer', new Uint8Array(value))
-    if (ArrayBuffer.isView(value)) return writeView('DataView', value)
+    if (isArrayBuffer(value)) return writeBinary('ArrayBuffer', bytesOf(value))
+    if (ArrayBuffer.isView(value)) return writeBinary('DataView', bytesOf(value))
   }
   if (levels === 3 && isTypedArray(value)) return writeTypedArray(value)
   if (prototype === Buffer.prototype && isTypedArray(value)) {
-    return writeExtension(BUFFER, value)
+    return writeExtension(BUFFER, bytesOf(value))
   }
+  if (isPromise(value)) throw invalid('is a Promise: await it first, for a write is synchronous')
   throw invalid(`is ${describe(value)}, which would lose its class: store a plain object instead`)
 }
 
@@ -104,14 +107,37 @@ function writeDate (date) {
 
 // ---------------------------------------------------------------- bytes
 
-function writeTypedArray (array) {
-  const kind = array[Symbol.toStringTag]
-  if (kind !== 'Uint8Array') return writeView(kind, array)
-  writeBytes(array)
+// Asked of the engine, because a value may have properties of its own by these names.
+const TypedArray = Object.getPrototypeOf(Uint8Array)
+const typedArrayKind = getterOf(TypedArray, Symbol.toStringTag)
+const viewTypedArray = viewerOf(TypedArray)
+const viewDataView = viewerOf(DataView)
+
+function getterOf (Class, name) {
+  const { get } = Object.getOwnPropertyDescriptor(Class.prototype, name)
+  return (value) => get.call(value)
 }
 
-function writeView (kind, view) {
-  writeBinary(kind, new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
+function viewerOf (Class) {
+  const [buffer, offset, length] = ['buffer', 'byteOffset', 'byteLength']
+    .map((name) => getterOf(Class, name))
+  return (view) => new Uint8Array(buffer(view), offset(view), length(view))
+}
+
+/** A view of the bytes of binary data whose length stays the same, also over a growing buffer. */
+function bytesOf (binary) {
+  try {
+    if (isTypedArray(binary)) return viewTypedArray(binary)
+    return isArrayBuffer(binary) ? new Uint8Array(binary) : viewDataView(binary)
+  } catch {
+    throw invalid('has no bytes: its buffer was transferred elsewhere (detached) or has shrunk')
+  }
+}
+
+function writeTypedArray (array) {
+  const kind = typedArrayKind(array)
+  if (kind === 'Uint8Array') writeBytes(bytesOf(array))
+  else writeBinary(kind, bytesOf(array))
 }
 
 // Every platform that this package is built for is little-endian, as the format is.
@@ -129,7 +155,9 @@ function enter () {
 }
 
 function writeArray (array) {
-  const length = array.length
+  const { length } = array
+  // A proxy may say anything.
+  if (length >>> 0 !== length) throw invalid('has a length that is not a whole number')
   enter()
   writeArrayHeader(length)
   let i = 0

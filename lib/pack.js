@@ -24,7 +24,7 @@ function packEntries (entries, validate, send) {
     if (!key.isWellFormed()) {
       throw new DataStoreError('ERR_INVALID_KEY', 'a key is a well-formed string')
     }
-    const bytes = encode(validate(value, key))
+    const bytes = encode(validate(value, key), key)
     // A UTF-16 code unit takes at most three bytes of UTF-8.
     const needed = end + 8 + key.length * 3 + bytes.length
     if (needed > buffer.length) buffer = grow(buffer, end, needed)

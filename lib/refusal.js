@@ -15,6 +15,7 @@ class Refusal {
     this.code = code
     this.problem = problem
     this.trail = []
+    this.of = ''
   }
 
   /** Called from the inside outwards. */
@@ -23,15 +24,16 @@ class Refusal {
     return this
   }
 
-  /** The error for the caller. */
-  toError () {
+  /** The error for the caller; `key` is named where the call wrote several. */
+  toError (key) {
+    this.of = key === undefined ? '' : ` of ${shorten(JSON.stringify(key))}`
     if (this.code === 'ERR_VALUE_TOO_DEEP') return this.circularError() ?? this.error(rangeError)
     return this.error(this.code === 'ERR_INVALID_VALUE' ? typeError : rangeError)
   }
 
   error (create, trail = this.trail, code = this.code, problem = this.problem) {
     const path = 'value' + trail.map(({ step }) => step).join('')
-    return create(code, `${shorten(path)} ${problem}`)
+    return create(code, `${shorten(path)}${this.of} ${problem}`)
   }
 
   // A circular value is met as one without end: it is the one whose trail passes a container twice.

@@ -15,12 +15,20 @@ let out = null
 let view = null
 let pos = 0
 let busy = false
+// For a value that is begun inside another. A terminated execution (the timeout of node:vm) never
+// ends its value, and then this serves all that follow.
+let spare = null
 
 /** Begins a value. What it returns belongs to `end`. */
 function begin () {
   // A getter inside the value may itself store something.
   const outer = busy ? { out, view, pos } : null
-  if (outer !== null || out === null) allocate(FIRST_BUFFER_BYTES)
+  if (outer !== null && spare !== null) {
+    use(spare)
+    spare = null
+  } else if (outer !== null || out === null) {
+    use(Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES))
+  }
   busy = true
   pos = 0
   return outer
@@ -34,13 +42,18 @@ function written () {
 
 /** Ends a value, also one that failed. */
 function end (outer) {
+  const isKept = out.length <= KEPT_BUFFER_BYTES
   busy = outer !== null
-  if (busy) ({ out, view, pos } = outer)
-  else if (out.length > KEPT_BUFFER_BYTES) out = view = null
+  if (busy) {
+    if (isKept) spare = out
+    ;({ out, view, pos } = outer)
+  } else if (!isKept) {
+    out = view = null
+  }
 }
 
-function allocate (bytes) {
-  out = Buffer.allocUnsafeSlow(bytes)
+function use (buffer) {
+  out = buffer
   view = new DataView(out.buffer)
 }
 
@@ -58,7 +71,8 @@ function grow (bytes) {
   const needed = pos + bytes
   if (needed > MAX_VALUE_BYTES + SLACK_BYTES) throw tooLarge()
   const old = out
-  allocate(Math.max(needed, Math.min(old.length * 2, MAX_VALUE_BYTES + SLACK_BYTES)))
+  const larger = Math.max(needed, Math.min(old.length * 2, MAX_VALUE_BYTES + SLACK_BYTES))
+  use(Buffer.allocUnsafeSlow(larger))
   old.copy(out, 0, 0, pos)
 }
 
