@@ -152,8 +152,10 @@ test('increment adds as JavaScript does', (t) => {
   for (const value of values) {
     for (const by of [1, -1, 0.2, 2 ** 40, -(2 ** 53), 1e300]) {
       namespace.set('n', value)
-      assert.equal(namespace.increment('n', by), value + by, `${value} + ${by}`)
-      assert.equal(namespace.get('n'), value + by)
+      const isFinite = Number.isFinite(value + by)
+      if (isFinite) assert.equal(namespace.increment('n', by), value + by, `${value} + ${by}`)
+      else throwsCode(() => namespace.increment('n', by), 'ERR_INVALID_OPTION', { message: /large/ })
+      assert.equal(namespace.get('n'), isFinite ? value + by : value)
     }
   }
 })

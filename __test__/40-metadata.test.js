@@ -117,6 +117,47 @@ test('metadata that are not JSON are refused, and nothing is written', (t) => {
   assert.equal(namespace.has('key'), false)
 })
 
+test('metadata refuse what JSON would change without a word, and say what to give', (t) => {
+  const namespace = temporaryNamespace(t)
+  class Source { constructor () { this.path = 'x' } }
+  const branching = {}
+  branching.left = branching.right = branching
+  for (const [inner, message] of [
+    [new Map([[1, 2]]), /instance of Map \(inner\).*Object\.fromEntries/],
+    [new Set([1]), /instance of Set.*array/],
+    [/x/, /instance of RegExp/],
+    [new Source(), /instance of Source.*plain/],
+    [Buffer.from('x'), /instance of Buffer.*base64/],
+    [new Date(), /instance of Date.*toISOString/],
+    [Promise.resolve(1), /Promise/],
+    [Object(1), /instance of Number/],
+    [NaN, /NaN.*null removes/],
+    [undefined, /undefined.*null removes/],
+    [{ toJSON: () => 'other' }, /a function \(toJSON\)/],
+    [[1, new Date()], /\[1\].*toISOString/],
+    [[1, undefined], /\[1\]/],
+    [branching, /circular/],
+    ['\ud800', /lone surrogate/]
+  ]) {
+    const set = () => namespace.set('key', 1, { metadata: { inner } })
+    throwsCode(set, 'ERR_INVALID_OPTION', { message })
+    throwsCode(() => namespace.setMany({ key: 1 }, { metadata: { inner } }), 'ERR_INVALID_OPTION')
+  }
+  throwsCode(() => namespace.set('key', 1, { metadata: { toJSON: () => ({}) } }),
+    'ERR_INVALID_OPTION')
+  assert.equal(namespace.has('key'), false)
+  const metadata = { path: 'C:\\udata', pair: '\ud83d\ude00', list: [null] }
+  namespace.set('key', 1, { metadata })
+  sameProperties(namespace.getEntry('key').metadata, metadata)
+})
+
+test('metadata read each property once', (t) => {
+  const namespace = temporaryNamespace(t)
+  let reads = 0
+  namespace.set('key', 1, { metadata: { get at () { return reads++ === 0 ? 'text' : new Map() } } })
+  sameProperties(namespace.getEntry('key').metadata, { at: 'text' })
+})
+
 test('metadata have a limit of 64 KiB, after merging', (t) => {
   const namespace = temporaryNamespace(t)
   const exactly = (bytes) => ({ text: 'x'.repeat(bytes - '{"text":""}'.length) })

@@ -65,6 +65,29 @@ test('increment is checked too', (t) => {
   assert.equal(namespace.get('n'), 3)
 })
 
+test('increment of what is no number has the same text with a schema and without', (t) => {
+  const store = temporaryStore(t)
+  const plain = store.useNamespace('n')
+  const checked = store.useNamespace('n', { schema: small })
+  const values = [
+    'text', true, null, { a: 1 }, [1], new Date(0), new Map(), new Set(), 1n,
+    new Uint8Array(1), Buffer.from('x'), new Float32Array(1), new ArrayBuffer(1)
+  ]
+  for (const value of values) {
+    plain.set('k', value)
+    const { message } = throwsCode(() => plain.increment('k'), 'ERR_NOT_A_NUMBER')
+    const found = throwsCode(() => checked.increment('k'), 'ERR_NOT_A_NUMBER').message
+    assert.equal(found, message)
+  }
+  const errors = [plain, checked].map((namespace) => {
+    namespace.set('k', 1)
+    plain.set('k', Number.MAX_VALUE)
+    return throwsCode(() => namespace.increment('k', Number.MAX_VALUE), 'ERR_INVALID_OPTION')
+  })
+  assert.equal(errors[0].message, errors[1].message)
+  assert.equal(errors[0].name, errors[1].name)
+})
+
 test('reads are not checked: another view may have written anything', (t) => {
   const store = temporaryStore(t)
   store.useNamespace('tasks').set('t1', 'no task')

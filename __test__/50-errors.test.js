@@ -147,10 +147,96 @@ test('options of a wrong type or range are refused', (t) => {
 
 test('an undefined option is an option left out', (t) => {
   const { namespace } = setting(t)
-  const none = { ttl: undefined, metadata: undefined, ifVersion: undefined }
+  const none = { ttl: undefined, metadata: undefined }
   assert.ok(namespace.set('k', 1, none) > 0)
   const everything = { prefix: undefined, start: undefined, end: undefined, reverse: undefined }
   assert.deepEqual(namespace.listKeys({ ...everything, limit: undefined }), ['k'])
+})
+
+test('ifVersion: undefined is refused, for it asks for a check', (t) => {
+  const { store, namespace } = setting(t)
+  const options = { ifVersion: namespace.getEntry('k')?.version }
+  const expected = { type: TypeError, message: /give 0 for 'there must be no entry'/ }
+  for (const call of [
+    () => namespace.set('k', 1, options),
+    () => namespace.update('k', () => 1, options),
+    () => namespace.delete('k', options),
+    () => store.set('k', 1, options),
+    () => store.delete('k', options)
+  ]) throwsCode(call, 'ERR_INVALID_OPTION', expected)
+  namespace.set('k', 1)
+  const entry = namespace.getEntry('k')
+  throwsCode(() => namespace.set('k', 2, { ifVersion: entry }), 'ERR_INVALID_OPTION', {
+    message: /give entry\.version/
+  })
+  assert.equal(namespace.get('k'), 1)
+})
+
+test('the short forms of the store take the options of the long ones', (t) => {
+  const { store } = setting(t)
+  const version = store.set('k', 1, { ifVersion: 0 })
+  throwsCode(() => store.delete('k', { ifVersion: version + 999 }), 'ERR_CONFLICT')
+  throwsCode(() => store.delete('k', { foo: 1 }), 'ERR_INVALID_OPTION')
+  throwsCode(() => store.set('k', 2, { ifVersion: 0 }), 'ERR_CONFLICT')
+  throwsCode(() => store.has('k', { foo: 1 }), 'ERR_INVALID_OPTION')
+  assert.equal(store.get('k'), 1)
+  assert.equal(store.delete('k', { ifVersion: version }), true)
+})
+
+test('options where a call takes none are refused', (t) => {
+  const { namespace } = setting(t)
+  namespace.set('k', 1)
+  for (const call of [
+    () => namespace.increment('k', 1, { ttl: 5000 }),
+    () => namespace.deleteMany(['k'], { ifVersion: 1 }),
+    () => namespace.has('k', { prefix: 'k' })
+  ]) throwsCode(call, 'ERR_INVALID_OPTION', { type: TypeError, message: /takes no options/ })
+  assert.equal(namespace.get('k'), 1)
+  assert.deepEqual(['k', 'z'].filter(namespace.has, namespace), ['k'], 'an index is no option')
+})
+
+test('a bare value in the place of options is answered with the option', (t) => {
+  const { store, namespace } = setting(t)
+  const prefix = { message: /did you mean \{ prefix: "a" \}/ }
+  const listing = [(at) => namespace.listKeys(at), (at) => namespace.clear(at),
+    (at) => namespace.entries(at), (at) => store.listNamespaces(at)]
+  for (const call of listing) throwsCode(() => call('a'), 'ERR_INVALID_OPTION', prefix)
+  throwsCode(() => namespace.set('k', 1, 60), 'ERR_INVALID_OPTION', {
+    message: /did you mean \{ ttl: 60 \} \(milliseconds\)/
+  })
+})
+
+test('a key that is no string is named for what it is', (t) => {
+  const { namespace } = setting(t)
+  for (const [key, message] of [
+    [5, /not a number/], [['a'], /not an array/], [null, /not null/], [new Date(), /not a date/],
+    [Promise.resolve('k'), /not a promise \(await it first\)/]
+  ]) {
+    throwsCode(() => namespace.getMany([key]), 'ERR_INVALID_KEY', { type: TypeError, message })
+    throwsCode(() => namespace.set(key, 1, {}), 'ERR_INVALID_KEY', { type: TypeError, message })
+  }
+})
+
+test('an error of setMany names the key', (t) => {
+  const { namespace } = setting(t)
+  throwsCode(() => namespace.setMany({ ok: 1, bad: { run: [() => 1] } }), 'ERR_INVALID_VALUE', {
+    message: /^value\.run\[0\] of "bad" is a function/
+  })
+  throwsCode(() => namespace.setMany({ ok: 1, bad: undefined }), 'ERR_INVALID_VALUE', {
+    message: /of "bad" is undefined/
+  })
+  assert.equal(namespace.count(), 0)
+})
+
+test('what stands on Object.prototype is no option', (t) => {
+  const { namespace } = setting(t)
+  t.after(() => { for (const name of ['ttl', 'limit']) delete Object.prototype[name] })
+  const one = { value: 1, configurable: true }
+  for (const name of ['ttl', 'limit']) Reflect.defineProperty(Object.prototype, name, one)
+  namespace.set('a', 1, {})
+  namespace.setMany({ b: 1, c: 1 })
+  assert.equal(namespace.getEntry('a').expiresAt, undefined)
+  assert.deepEqual(namespace.listKeys(), ['a', 'b', 'c'])
 })
 
 test('bad paths are refused', () => {

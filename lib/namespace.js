@@ -6,8 +6,8 @@ const native = require('./native')
 const { encode } = require('./codec')
 const { DataStoreError, rangeError, typeError } = require('./errors')
 const {
-  checkOptions, checkInteger, checkBoolean, checkString, checkFunction, checkKey, checkKeys,
-  checkMetadata
+  checkOptions, checkInteger, checkVersion, checkBoolean, checkString, checkFunction, checkKey,
+  checkKeys, checkMetadata, kindOf
 } = require('./options')
 const { readValue, readEntry, readChunk, drain } = require('./output')
 const { packEntries } = require('./pack')
@@ -67,7 +67,8 @@ class Namespace {
     return entry
   }
 
-  has (key) {
+  has (key, options) {
+    if (options !== undefined) refuseOptions(options, 'has')
     return native.has(this.#native, key)
   }
 
@@ -128,10 +129,10 @@ class Namespace {
       return native.set(this.#native, key, encode(value), NO_TTL, undefined, ANY_VERSION)
     }
     checkKey(key)
-    const { ttl, metadata, ifVersion } = checkOptions(options, SET_OPTIONS, 'set')
-    const ttlMs = checkTtl(ttl) ?? NO_TTL
-    const json = checkMetadata(metadata)
-    const version = checkVersion(ifVersion)
+    const checked = checkOptions(options, SET_OPTIONS, 'set')
+    const ttlMs = checkTtl(checked.ttl) ?? NO_TTL
+    const json = checkMetadata(checked.metadata)
+    const version = checkVersion(checked) ?? ANY_VERSION
     const output = validate(this.#schema, value, key)
     // Last, because a getter or a schema may store something, and encode() always gives the same
     // buffer.
@@ -149,10 +150,10 @@ class Namespace {
   update (key, fn, options) {
     checkKey(key)
     checkFunction(fn, 'the second argument of update')
-    const { ttl, metadata, ifVersion } = checkOptions(options, SET_OPTIONS, 'update')
-    const ttlMs = checkTtl(ttl) ?? KEEP_TTL
-    const json = checkMetadata(metadata)
-    const required = checkVersion(ifVersion)
+    const checked = checkOptions(options, SET_OPTIONS, 'update')
+    const ttlMs = checkTtl(checked.ttl) ?? KEEP_TTL
+    const json = checkMetadata(checked.metadata)
+    const required = checkVersion(checked) ?? ANY_VERSION
     let turn
     try {
       for (let races = 1; ; races++) {
@@ -187,24 +188,30 @@ class Namespace {
     return output
   }
 
-  increment (key, by = 1) {
+  increment (key, by = 1, options) {
     checkIncrement(by)
+    refuseOptions(options, 'increment', ': it keeps the ttl; update() gives another')
     if (this.#schema === undefined) return native.increment(this.#native, key, by)
     return this.update(key, (value) => {
       if (value !== undefined && typeof value !== 'number') {
         throw new DataStoreError('ERR_NOT_A_NUMBER',
-          `${JSON.stringify(key)} in ${JSON.stringify(this.name)} is not a number`)
+          `${JSON.stringify(key)} in ${JSON.stringify(this.name)} holds ${kindOf(value)}, which ` +
+          'cannot be incremented: use update() or another key')
       }
-      return (value ?? 0) + by
+      const sum = (value ?? 0) + by
+      if (Number.isFinite(sum)) return sum
+      throw new DataStoreError('ERR_INVALID_OPTION',
+        'invalid option: the sum is too large for a number')
     })
   }
 
   delete (key, options) {
-    const { ifVersion } = checkOptions(options, ['ifVersion'], 'delete')
-    return native.delete(this.#native, key, checkVersion(ifVersion))
+    const checked = checkOptions(options, ['ifVersion'], 'delete')
+    return native.delete(this.#native, key, checkVersion(checked) ?? ANY_VERSION)
   }
 
-  deleteMany (keys) {
+  deleteMany (keys, options) {
+    refuseOptions(options, 'deleteMany')
     return native.deleteMany(this.#native, checkKeys(keys))
   }
 
@@ -225,8 +232,10 @@ function checkIncrement (by) {
   }
 }
 
-function checkVersion (version) {
-  return checkInteger(version, 'ifVersion', 0, Number.MAX_SAFE_INTEGER) ?? ANY_VERSION
+// Anything but an object is let through: `keys.filter(namespace.has, namespace)` gives an index.
+function refuseOptions (options, call, remedy = '') {
+  if (typeof options !== 'object' || options === null) return
+  throw typeError('ERR_INVALID_OPTION', `${call} takes no options${remedy}`)
 }
 
 function conflict (namespace, key, expected, actual) {
@@ -247,7 +256,7 @@ function collect (scan) {
   drain(scan, true, (keys, values) => {
     for (let index = 0; index < keys.length; index++) {
       const key = keys[index]
-      if (key === '__proto__') define(all, key, values[index])
+      if (key in Object.prototype) define(all, key, values[index])
       else all[key] = values[index]
     }
   })

@@ -3,13 +3,18 @@
 // Checks of arguments. A misspelled option throws and names the right one, because an option that
 // is silently ignored (`tll`) is found only when data that should have expired is still there.
 
+const { isArrayBuffer, isDate, isMap, isPromise, isSet, isUint8Array } = require('node:util').types
 const { typeError, rangeError, DataStoreError } = require('./errors')
 
-/** The options of a call: an object with no names but `known`. */
+// Without a prototype, so that what somebody put on Object.prototype is no option.
+const NO_OPTIONS = Object.freeze({ __proto__: null })
+
+/** The options of a call: the own properties of an object with no names but `known`. */
 function checkOptions (options, known, call) {
-  if (options === undefined) return {}
+  if (options === undefined) return NO_OPTIONS
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    throw typeError('ERR_INVALID_OPTION', `the options of ${call} are an object`)
+    throw typeError('ERR_INVALID_OPTION',
+      `the options of ${call} are an object${probableOptions(options, known)}`)
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue
@@ -20,7 +25,18 @@ function checkOptions (options, known, call) {
       : `: it takes ${known.join(', ')}`
     throw typeError('ERR_INVALID_OPTION', `${call} has no option ${name}${hint}`)
   }
-  return options
+  return { __proto__: null, ...options }
+}
+
+/** What was probably meant where a bare value was given. */
+function probableOptions (value, known) {
+  if (typeof value === 'string' && known.includes('prefix')) {
+    return `: did you mean { prefix: ${JSON.stringify(value)} }?`
+  }
+  if (typeof value === 'number' && known.includes('ttl')) {
+    return `: did you mean { ttl: ${value} } (milliseconds)?`
+  }
+  return ''
 }
 
 /** Edit distance, for the hint. */
@@ -46,6 +62,21 @@ function checkInteger (value, name, low, high) {
     throw rangeError('ERR_INVALID_OPTION', `${name} is a whole number from ${low} to ${high}`)
   }
   return value
+}
+
+/** The option `ifVersion`, or undefined where it is left out. */
+function checkVersion (options) {
+  const { ifVersion } = options
+  // `{ ifVersion: namespace.getEntry(key)?.version }` asks for a check, most of all where there
+  // is no entry yet.
+  if (ifVersion === undefined && 'ifVersion' in options) {
+    throw typeError('ERR_INVALID_OPTION',
+      "ifVersion is undefined: give 0 for 'there must be no entry'")
+  }
+  if (typeof ifVersion === 'object') {
+    throw typeError('ERR_INVALID_OPTION', 'ifVersion is a number: give entry.version')
+  }
+  return checkInteger(ifVersion, 'ifVersion', 0, Number.MAX_SAFE_INTEGER)
 }
 
 /** A boolean, or undefined. */
@@ -85,9 +116,29 @@ function checkName (name) {
 
 /** A key; its length is checked by the store. */
 function checkKey (key) {
-  if (typeof key !== 'string') throw typeError('ERR_INVALID_KEY', 'a key is a string')
+  if (typeof key !== 'string') {
+    throw typeError('ERR_INVALID_KEY', `a key is a string, not ${kindOf(key)}`)
+  }
   return key
 }
+
+/** What a value is, as messages name it (as `kind` of src/value.rs does). */
+function kindOf (value) {
+  if (value === null || value === undefined) return String(value)
+  if (Array.isArray(value)) return 'an array'
+  for (const [isOne, name] of KINDS) if (isOne(value)) return name
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+const KINDS = [
+  [isPromise, 'a promise (await it first)'],
+  [isDate, 'a date'],
+  [isMap, 'a map'],
+  [isSet, 'a set'],
+  [isUint8Array, 'bytes'],
+  [isArrayBuffer, 'a typed array'],
+  [ArrayBuffer.isView, 'a typed array']
+]
 
 /** The keys of an iterable. */
 function checkKeys (keys) {
@@ -98,46 +149,86 @@ function checkKeys (keys) {
   return Array.from(keys, checkKey)
 }
 
+const MAX_METADATA_DEPTH = 100
+
 /** Metadata as JSON text; values that JSON would drop or change are refused. */
 function checkMetadata (metadata) {
   if (metadata === undefined) return undefined
-  const prototype = typeof metadata === 'object' && metadata !== null
-    ? Object.getPrototypeOf(metadata)
-    : undefined
-  if (prototype !== null && (prototype === undefined || Object.getPrototypeOf(prototype) !== null)) {
+  if (typeof metadata !== 'object' || metadata === null || !isPlain(metadata)) {
     throw typeError('ERR_INVALID_OPTION', 'metadata is a plain object')
   }
-  let json
-  try {
-    json = JSON.stringify(metadata, refuseWhatJsonLoses)
-  } catch (error) {
-    if (error instanceof DataStoreError) throw error
-    throw typeError('ERR_INVALID_OPTION', `metadata is JSON: ${error.message}`)
-  }
-  if (!json.isWellFormed() || /\\ud[89a-f]/i.test(json)) {
+  const json = JSON.stringify(copyOfJson(metadata, 'metadata', []))
+  // JSON.stringify escapes those surrogates that are alone; a backslash of the text is doubled.
+  if (/(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(json)) {
     throw new DataStoreError('ERR_INVALID_OPTION', 'metadata has a lone surrogate')
   }
   return json
 }
 
-function refuseWhatJsonLoses (name, value) {
-  const lost = typeof value === 'function' || typeof value === 'symbol' || value === undefined ||
-    typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))
-  if (lost) {
-    throw typeError('ERR_INVALID_OPTION',
-      `metadata is JSON, which cannot hold ${String(value)} (${name}); null removes a field`)
+// A copy, so that every property is read once and no toJSON changes what was checked. `within`
+// holds the objects around the value.
+function copyOfJson (value, name, within) {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value
+    case 'number':
+      if (Number.isFinite(value)) return value
+      break
+    case 'object':
+      return value === null ? null : copyOfObject(value, name, within)
   }
-  return value
+  const isNumber = typeof value === 'number'
+  throw notJson(isNumber ? String(value) : kindOf(value), name, 'null removes a field')
+}
+
+function copyOfObject (object, name, within) {
+  if (within.includes(object)) throw notJson('a circular reference', name)
+  if (within.length === MAX_METADATA_DEPTH) throw notJson('what is nested so deeply', name)
+  const around = [...within, object]
+  if (Array.isArray(object)) {
+    return Array.from(object, (item, index) => copyOfJson(item, `[${index}]`, around))
+  }
+  if (!isPlain(object)) throw notJson(classOf(object), name, remedyFor(object))
+  const copy = Object.create(null)
+  for (const key of Object.keys(object)) copy[key] = copyOfJson(object[key], key, around)
+  return copy
+}
+
+function notJson (what, name, remedy = 'give plain objects and arrays') {
+  return typeError('ERR_INVALID_OPTION',
+    `metadata is JSON, which cannot hold ${what} (${name}): ${remedy}`)
+}
+
+function classOf (value) {
+  const name = value.constructor?.name
+  return typeof name === 'string' && name !== '' ? `an instance of ${name}` : kindOf(value)
+}
+
+function remedyFor (value) {
+  if (isDate(value)) return 'give date.toISOString()'
+  if (isMap(value)) return 'give Object.fromEntries(map)'
+  if (isSet(value)) return 'give an array, such as [...set]'
+  if (isUint8Array(value)) return "give text, such as Buffer.from(bytes).toString('base64')"
+}
+
+/** Whether an object has no class, in whichever realm it was made. */
+function isPlain (object) {
+  const prototype = Object.getPrototypeOf(object)
+  return prototype === null ||
+    (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf'))
 }
 
 module.exports = {
   checkOptions,
   checkInteger,
+  checkVersion,
   checkBoolean,
   checkString,
   checkFunction,
   checkName,
   checkKey,
   checkKeys,
-  checkMetadata
+  checkMetadata,
+  kindOf
 }

@@ -17,19 +17,21 @@ const DEFAULT_NAMESPACE = 'default'
 
 class DataStore {
   #options
+  #isDefault
   #native
   #closed = false
   #default
 
   /** For openStore and the default store only. */
-  constructor (options, lazy) {
+  constructor (options, isDefault) {
     this.#options = checkOpenOptions(options)
-    if (!lazy) this.#handle()
+    this.#isDefault = isDefault
+    if (!isDefault) this.#handle()
   }
 
   /** Opens on first use. */
   #handle () {
-    if (this.#closed) throw closedError()
+    if (this.#closed) throw this.#closedError()
     this.#native ??= native.open(...this.#options)
     return this.#native
   }
@@ -53,7 +55,7 @@ class DataStore {
   }
 
   #defaultNamespace () {
-    if (this.#closed) throw closedError()
+    if (this.#closed) throw this.#closedError()
     this.#default ??= this.useNamespace(DEFAULT_NAMESPACE)
     return this.#default
   }
@@ -66,12 +68,12 @@ class DataStore {
     return this.#defaultNamespace().set(key, value, options)
   }
 
-  has (key) {
-    return this.#defaultNamespace().has(key)
+  has (key, options) {
+    return this.#defaultNamespace().has(key, options)
   }
 
-  delete (key) {
-    return this.#defaultNamespace().delete(key)
+  delete (key, options) {
+    return this.#defaultNamespace().delete(key, options)
   }
 
   flush () {
@@ -100,10 +102,13 @@ class DataStore {
   [Symbol.dispose] () {
     this.close()
   }
-}
 
-function closedError () {
-  return new DataStoreError('ERR_CLOSED', 'the store is closed: open it again with openStore()')
+  #closedError () {
+    const remedy = this.#isDefault
+      ? 'the default store cannot be opened again in this process: use a store of openStore()'
+      : 'open it again with openStore()'
+    return new DataStoreError('ERR_CLOSED', `the store is closed: ${remedy}`)
+  }
 }
 
 /** The arguments of the native `open`. */
