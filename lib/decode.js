@@ -159,6 +159,8 @@ function readObject (size) {
   return object
 }
 
+const ObjectPrototype = Object.prototype
+
 /** The object of which a reader of `names` had read the first values when a name differed. */
 function readRest (slot, names, values, size) {
   const object = {}
@@ -170,7 +172,7 @@ function readRest (slot, names, values, size) {
 function readProperties (object, count) {
   for (let i = 0; i < count; i++) {
     const key = readKey()
-    if (key === '__proto__') defineProperty(object, key, read())
+    if (key in ObjectPrototype) defineProperty(object, key, read())
     else object[key] = read()
   }
   return object
