@@ -265,3 +265,20 @@ describe('strings', () => {
     for (let round = 0; round < 2; round++) assert.deepStrictEqual(decode(encode(texts)), texts)
   })
 })
+
+it('names of Object.prototype are properties, whatever was done to Object.prototype', () => {
+  const script = `
+    const { encode, decode } = require(${JSON.stringify(path.join(__dirname, '../lib/codec'))})
+    const assert = require('node:assert/strict')
+    const value = { toString: 1, constructor: [2], evil: 'own', z: 3, ['valueOf'.repeat(9)]: 4 }
+    const bytes = Buffer.from(encode([value, { a: 1, valueOf: 2 }]))
+    const set = () => assert.fail('a setter was called')
+    Reflect.defineProperty(Object.prototype, 'evil', { configurable: true, set })
+    Object.freeze(Object.prototype)
+    for (let i = 0; i < 100; i++) {
+      const [read, other] = decode(bytes)
+      assert.deepEqual(Object.entries(read), Object.entries(value))
+      assert.deepEqual(Object.entries(other), [['a', 1], ['valueOf', 2]])
+    }`
+  execFileSync(process.execPath, ['-e', script])
+})

@@ -78,3 +78,42 @@ test('a second copy in one process is refused the same store', { timeout: 60_000
     afterClose: 2
   })
 })
+
+/** What the package says when it is loaded without an addon of its own. */
+function loadWithoutAddon (t, platformPackages) {
+  const copy = path.join(temporaryDirectory(t), 'commonhold')
+  fs.mkdirSync(copy)
+  fs.cpSync(path.join(root, 'index.js'), path.join(copy, 'index.js'))
+  fs.cpSync(path.join(root, 'lib'), path.join(copy, 'lib'), {
+    recursive: true, filter: (file) => !file.endsWith('.node')
+  })
+  for (const [name, source] of Object.entries(platformPackages)) {
+    fs.mkdirSync(path.join(copy, 'node_modules', name), { recursive: true })
+    fs.writeFileSync(path.join(copy, 'node_modules', name, 'index.js'), source)
+  }
+  try {
+    require(copy)
+  } catch (error) {
+    return error
+  }
+  return assert.fail('the package was loaded')
+}
+
+test('without an addon the error names the file and the package that were looked for', (t) => {
+  const error = loadWithoutAddon(t, {})
+  const { platform, arch } = process
+  assert.match(error.message, new RegExp(`no addon for ${platform}-${arch}`))
+  assert.match(error.message, new RegExp(`lib.commonhold\\.${platform}-${arch}[a-z-]*\\.node`))
+  assert.match(error.message, new RegExp(`commonhold-${platform}-${arch}`))
+  assert.equal(error.cause, undefined)
+})
+
+test('an addon that does not load is an error with the reason', (t) => {
+  const { platform, arch } = process
+  const suffix = { linux: '-gnu', win32: '-msvc' }[platform] ?? ''
+  const error = loadWithoutAddon(t, {
+    [`commonhold-${platform}-${arch}${suffix}`]: "throw new Error('GLIBC_2.38 not found')"
+  })
+  assert.match(error.message, /does not load: GLIBC_2\.38 not found/)
+  assert.equal(error.cause.message, 'GLIBC_2.38 not found')
+})

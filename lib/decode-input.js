@@ -9,7 +9,16 @@ const NOTHING = Buffer.alloc(0)
 
 // One object of a fixed shape, because the engine knows the types of its fields; a variable of a
 // module is checked at each use.
-const input = { bytes: NOTHING, view: viewOf(NOTHING), at: 0, limit: 0, depth: 0, isMany: false }
+const input = {
+  bytes: NOTHING,
+  view: viewOf(NOTHING),
+  at: 0,
+  limit: 0,
+  depth: 0,
+  isMany: false,
+  /** Whether the property name just read is one that Object.prototype has; its user resets it. */
+  isInherited: false
+}
 
 function viewOf (buffer) {
   return new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)

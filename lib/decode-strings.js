@@ -126,6 +126,11 @@ function readShortKey () {
 function rememberKey (slot, at, end) {
   input.at = at + 1
   const key = readString(end - at - 1)
+  // Not remembered, so that a name that is remembered needs no look at Object.prototype.
+  if (key in Object.prototype) {
+    input.isInherited = true
+    return key
+  }
   for (let i = at; i < end; i++) slotBytes[slot * SLOT_BYTES + i - at] = input.bytes[i]
   slotKeys[slot] = key
   return key

@@ -159,12 +159,13 @@ function readObject (size) {
   return object
 }
 
-const ObjectPrototype = Object.prototype
-
 /** The object of which a reader of `names` had read the first values when a name differed. */
 function readRest (slot, names, values, size) {
   const object = {}
-  for (let i = 0; i < values.length; i++) object[names[i]] = values[i]
+  for (let i = 0; i < values.length; i++) {
+    if (names[i] in Object.prototype) defineProperty(object, names[i], values[i])
+    else object[names[i]] = values[i]
+  }
   miss(slot)
   return readProperties(object, size - values.length)
 }
@@ -172,11 +173,17 @@ function readRest (slot, names, values, size) {
 function readProperties (object, count) {
   for (let i = 0; i < count; i++) {
     const key = readKey()
-    if (key in ObjectPrototype) defineProperty(object, key, read())
-    else object[key] = read()
+    if (input.isInherited) {
+      input.isInherited = false
+      defineProperty(object, key, read())
+    } else {
+      object[key] = read()
+    }
   }
   return object
 }
+
+// An assignment would fail or be lost where Object.prototype is frozen or has a setter of the name.
 
 function defineProperty (object, key, value) {
   const writable = true
@@ -188,6 +195,7 @@ function readKey () {
   if (token > 0xa0 && token < 0xc0) return readShortKey()
   const key = read()
   if (typeof key !== 'string') throw corrupt('a property name is not a string')
+  input.isInherited = key in Object.prototype
   return key
 }
 

@@ -16,22 +16,37 @@ function candidates () {
 
 function load () {
   const names = candidates()
-  const built = names.map((name) => path.join(__dirname, `commonhold.${name}.node`))
-    .find((file) => existsSync(file))
+  const files = names.map((name) => path.join(__dirname, `commonhold.${name}.node`))
+  const built = files.find((file) => existsSync(file))
   if (built !== undefined) return require(built)
+  const packages = names.map((name) => `commonhold-${name}`)
   let cause
-  for (const name of names) {
+  for (const name of packages) {
     try {
-      return require(`commonhold-${name}`)
+      return require(name)
     } catch (error) {
-      cause = error
+      // That a package is not there says nothing; why one that is there does not load, everything.
+      if (!isMissing(error, name)) cause ??= error
     }
   }
-  throw new Error(
-    `commonhold has no addon for ${names[0]}. If this platform is supported, npm has left out ` +
-    `the optional dependency commonhold-${names[0]}: install again without --omit=optional. In ` +
-    'a checkout, run npm run build',
-    { cause })
+  throw notLoaded(files, packages, cause)
+}
+
+function isMissing (error, name) {
+  return error?.code === 'MODULE_NOT_FOUND' && String(error.message).includes(`'${name}'`)
+}
+
+function notLoaded (files, packages, cause) {
+  const { platform, arch } = process
+  if (cause !== undefined) {
+    return new Error(
+      `the addon of commonhold for ${platform}-${arch} does not load: ${cause.message ?? cause}`,
+      { cause })
+  }
+  return new Error(
+    `commonhold has no addon for ${platform}-${arch}: neither the file ${files.join(' or ')} nor ` +
+    `the package ${packages.join(' or ')} is there. In a checkout, run npm run build, which makes ` +
+    'the file; an installation made with --omit=optional lacks the package')
 }
 
 module.exports = load()
