@@ -8,12 +8,12 @@ const {
   UNDEFINED, MAP, SET, BIGINT, BUFFER, BINARY, UTF16, INVALID_DATE, TIMESTAMP, BINARY_KINDS
 } = require('./format')
 
-const readBytes = (length) => plainBytes(take(length), length)
+const readBytes = (length) => new Uint8Array(copyOf(take(length), length))
 
-function plainBytes (at, length) {
-  const bytes = new Uint8Array(length)
-  bytes.set(input.bytes.subarray(at, at + length))
-  return bytes
+/** A copy of the bytes, made without filling it with zeros first. */
+function copyOf (at, length) {
+  const { buffer, byteOffset } = input.bytes
+  return buffer.slice(byteOffset + at, byteOffset + at + length)
 }
 
 function readExtension (length, read) {
@@ -70,7 +70,7 @@ function readBigInt (at, length) {
 function readBinary (code, length) {
   const kind = BINARY_KINDS[code]
   if (kind === undefined) throw corrupt(`a typed array has the unknown code ${code}`)
-  const buffer = plainBytes(take(length), length).buffer
+  const buffer = copyOf(take(length), length)
   if (kind === 'ArrayBuffer') return buffer
   const Kind = globalThis[kind]
   if (Kind === undefined) {
