@@ -36,6 +36,16 @@ export interface OpenOptions {
    */
   agent?: string
   /**
+   * When a write is on the disk. 'strict': when it returns; the only mode so far.
+   *
+   * Default: 'strict'.
+   *
+   * Errors: ERR_INVALID_OPTION for another mode.
+   *
+   * @example openStore({ durability: 'strict' })
+   */
+  durability?: 'strict'
+  /**
    * Largest size the store may grow to, in bytes: address space, not memory or disk. A write that
    * needs more throws ERR_STORE_FULL.
    *
@@ -172,13 +182,15 @@ export interface DataStore {
   /** Short for `useNamespace('default').get(key)`; see {@link Namespace.get}. */
   get<T = unknown>(key: string): T | undefined
   /** Short for `useNamespace('default').get(key, fallback)`; see {@link Namespace.get}. */
+  get<T>(key: string, fallback: T): NoInfer<T>
+  /** As above, with a fallback of another type. */
   get<T, F>(key: string, fallback: F): T | F
   /** Short for `useNamespace('default').set(...)`; see {@link Namespace.set}. */
   set(key: string, value: unknown, options?: SetOptions): number
   /** Short for `useNamespace('default').has(key)`; see {@link Namespace.has}. */
   has(key: string): boolean
   /** Short for `useNamespace('default').delete(key)`; see {@link Namespace.delete}. */
-  delete(key: string): boolean
+  delete(key: string, options?: DeleteOptions): boolean
 
   /**
    * Waits until everything written so far is on the disk. Writes are when they return, so this is
@@ -206,7 +218,8 @@ export interface DataStore {
   stats(): StoreStats
   /**
    * Closes this store; others opened at the same path go on. Closing twice is allowed, and so is
-   * exiting without. Later calls throw ERR_CLOSED.
+   * exiting without. Later calls throw ERR_CLOSED. The default store stays closed until the
+   * process ends.
    *
    * @example store.close()
    */
@@ -250,7 +263,8 @@ export interface SetOptions {
   ttl?: number
   /**
    * Merged into the entry's metadata, one level deep: a field replaces the one of the same name,
-   * null removes it, the others stay. JSON only, at most 64 KiB in all.
+   * null removes it, the others stay. JSON only, at most 64 KiB in all: what JSON would change is
+   * refused, a Date (give `date.toISOString()`) or a Map among it.
    *
    * Default: the metadata stay as they are.
    *
@@ -264,8 +278,8 @@ export interface SetOptions {
    *
    * Default: write in any case.
    *
-   * Errors: ERR_CONFLICT when the entry is at another version; RangeError ERR_INVALID_OPTION for
-   * what cannot be a version.
+   * Errors: ERR_CONFLICT when the entry is at another version; ERR_INVALID_OPTION for what cannot
+   * be a version, `undefined` included: write `entry?.version ?? 0`.
    *
    * @example const claimed = tasks.set('t1', 'mine', { ifVersion: 0 })
    */
@@ -320,8 +334,9 @@ export interface RangeOptions {
  * ERR_INVALID_KEY (TypeError when it is not a string) or ERR_KEY_TOO_LONG; the comments below do
  * not repeat that.
  *
- * Values are null, booleans, numbers, strings, BigInt, Date, Uint8Array and the other typed
- * arrays, and arrays, plain objects, Map and Set of these, nested to 512 levels, up to 512 MiB.
+ * Values are null, booleans, numbers, strings, BigInt, Date, Buffer, Uint8Array and the other
+ * typed arrays, ArrayBuffer, DataView, and arrays, plain objects, Map and Set of these, nested to
+ * 512 levels, up to 512 MiB. `undefined` may stand inside a value, but not be one.
  *
  * `T` is what is read, `Input` what is written; they differ only under a schema that transforms.
  */
@@ -439,7 +454,18 @@ export interface Namespace<T = unknown, Input = T> {
    * free of side effects, because it runs again when another writer was first. Returning
    * `undefined` deletes the key. No lock is held while `fn` runs; throwing leaves all as it was.
    *
-   * Errors: as of {@link Namespace.set}, and whatever `fn` throws.
+   * Errors: as of {@link Namespace.set}, and whatever `fn` throws. ERR_CONFLICT also when others
+   * were first 1,000 times in a row, which happens only where `fn` writes the key itself.
+   *
+   * @example const { status } = tasks.update('t1', (task) => ({ ...task, status: 'done' }))
+   */
+  update(
+    key: string,
+    fn: (value: T | undefined, entry: Entry<T> | undefined) => Input,
+    options?: SetOptions
+  ): T
+  /**
+   * As above, where `fn` may delete the key by returning `undefined`.
    *
    * @example tasks.update('t1', (task) => task && { ...task, status: 'done' })
    */
@@ -455,7 +481,7 @@ export interface Namespace<T = unknown, Input = T> {
    * Default of `by`: 1.
    *
    * Errors: ERR_NOT_A_NUMBER when the key holds something else; ERR_INVALID_OPTION for a `by`
-   * that is not a finite number; ERR_SCHEMA.
+   * or a sum that is not a finite number; ERR_SCHEMA.
    *
    * @example const completed = meta.increment('completed')
    */
@@ -486,7 +512,7 @@ export interface Namespace<T = unknown, Input = T> {
 
 /** How to delete. */
 export interface DeleteOptions {
-  /** Delete only if the entry is still at this version. Default: in any case. */
+  /** Delete only if the entry is still at this version, not `undefined`. Default: in any case. */
   ifVersion?: number
 }
 

@@ -39,6 +39,7 @@ exactly<DataStore>()(openStore('/tmp/store'))
 exactly<DataStore>()(
   openStore({ path: '/tmp/store', agent: 'a', maxSize: 1 << 30, readOnly: true })
 )
+exactly<DataStore>()(openStore({ durability: 'strict' }))
 exactly<DataStore>()(dataStore)
 // @ts-expect-error a number is no path
 openStore(5)
@@ -64,7 +65,14 @@ exactly<string[]>()(listNamespaces({ prefix: 'summary:' }))
 store.listNamespaces({ prefix: 5 })
 exactly<unknown>()(store.get('key'))
 exactly<Task | undefined>()(store.get<Task>('key'))
+exactly<number>()(store.get('key', 0) + 1)
+exactly<number>()(store.get('key', 0))
+exactly<number>()(store.get<number>('key', 0))
+exactly<boolean>()(store.get('key', '') === 'text')
+exactly<Task | null>()(store.get<Task, null>('key', null))
+exactly<Task | null>()(store.get<Task | null>('key', null))
 exactly<number>()(store.set('key', task, { ttl: 5 }))
+exactly<boolean>()(store.delete('key', { ifVersion: 5 }))
 exactly<boolean>()(store.has('key'))
 exactly<boolean>()(store.delete('key'))
 exactly<void>()(store.flush())
@@ -104,7 +112,20 @@ exactly<string>()(tasks.name)
 exactly<Task | undefined>()(tasks.get('t1'))
 exactly<Task | null>()(tasks.get('t1', null))
 exactly<Task | number>()(tasks.get('t1', 0 as number))
+exactly<Task | null>()(tasks.get<null>('t1', null))
+exactly<unknown>()(useNamespace('untyped').get('key'))
+exactly<any>()(useNamespace<any>('loose').get('key', 0))
 exactly<boolean>()(tasks.has('t1'))
+function orNull<T>(namespace: Namespace<T>): T | null {
+  return namespace.get('key', null)
+}
+exactly<Task | null>()(orNull(tasks))
+function orDefault<T>(fallback: T): T {
+  return store.get('key', fallback)
+}
+exactly<Task>()(orDefault(task))
+const anything: Namespace = tasks
+exactly<Namespace>()(anything)
 exactly<Record<string, Task>>()(tasks.getMany(['t1']))
 exactly<Record<string, Task>>()(tasks.getMany(new Set(['t1'])))
 exactly<Record<string, Task>>()(tasks.getAll())
@@ -141,6 +162,7 @@ exactly<Task | undefined>()(
     return value && { ...value, done: true }
   })
 )
+exactly<boolean>()(tasks.update('t1', (value) => ({ title: 'x', ...value, done: true })).done)
 // @ts-expect-error the function must be synchronous
 tasks.update('t1', async () => task)
 // @ts-expect-error the result must be a Task
