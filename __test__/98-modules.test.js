@@ -4,6 +4,7 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
+const { execFileSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
 const commonhold = require('..')
@@ -116,4 +117,12 @@ test('an addon that does not load is an error with the reason', (t) => {
   })
   assert.match(error.message, /does not load: GLIBC_2\.38 not found/)
   assert.equal(error.cause.message, 'GLIBC_2.38 not found')
+})
+
+test('the default store says that it cannot be opened again', () => {
+  const script = `const { dataStore, useNamespace } = require(${JSON.stringify(root)})
+    dataStore.close()
+    try { useNamespace('n') } catch ({ code, message }) { console.log(code, message) }`
+  const said = execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })
+  assert.match(said, /^ERR_CLOSED .*cannot be opened again in this process/)
 })

@@ -264,7 +264,8 @@ function collect (scan) {
 }
 
 function define (object, key, value) {
-  Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
+  const writable = true
+  Object.defineProperty(object, key, { value, writable, enumerable: true, configurable: true })
 }
 
 function append (all, more) {

@@ -45,8 +45,8 @@ function notLoaded (files, packages, cause) {
   }
   return new Error(
     `commonhold has no addon for ${platform}-${arch}: neither the file ${files.join(' or ')} nor ` +
-    `the package ${packages.join(' or ')} is there. In a checkout, run npm run build, which makes ` +
-    'the file; an installation made with --omit=optional lacks the package')
+    `the package ${packages.join(' or ')} is there. In a checkout, run npm run build, which ` +
+    'makes the file; an installation made with --omit=optional lacks the package')
 }
 
 module.exports = load()
