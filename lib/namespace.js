@@ -108,12 +108,12 @@ class Namespace {
     return this.entries()
   }
 
-  #scan (options, call, withValues, pinned) {
+  #scan (options, call, withValues, whole) {
     const { prefix, start, end, reverse, limit } = checkOptions(options, RANGE_OPTIONS, call)
     return native.scan(
       this.#native,
       withValues,
-      pinned,
+      whole,
       checkBoolean(reverse, 'reverse') ?? false,
       checkInteger(limit, 'limit', 0, Number.MAX_SAFE_INTEGER) ?? -1,
       checkString(prefix, 'prefix'),
