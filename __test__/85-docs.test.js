@@ -148,7 +148,7 @@ function runPython (t, { code }) {
   const lines = result.stdout.split('\n')
   for (const line of EXPECTED) assert.ok(lines.includes(line), `not printed: ${line}`)
   assert.ok(lines.some((line) => line.includes("'created_by': 'filler'") &&
-    line.endsWith("'metadata': {'depth': [1, None], 'language': 'en'}}")), 'the metadata')
+    line.endsWith("'metadata': {'language': 'en', 'depth': [1, None]}}")), 'the metadata')
   assert.ok(!result.stdout.includes('emptied'), 'an emptied namespace is none')
   noticesDamage(code, copy, directory)
 }

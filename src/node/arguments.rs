@@ -117,7 +117,7 @@ impl Call<'_> {
             sys::napi_get_value_string_utf8(self.env, value, buffer, scratch.len(), &mut bytes)
         };
         if status == sys::Status::napi_string_expected {
-            return Err(Thrown::Argument("type", "ERR_INVALID_KEY", "a key is a string".into()));
+            return Err(Thrown::Argument("type", "ERR_INVALID_KEY", "a key is a string: String(key) makes one of a number; getMany and deleteMany take several".into()));
         }
         check(status)?;
         if bytes > MAX_KEY_BYTES {

@@ -18,14 +18,17 @@ impl Call<'_> {
                 drop(unsafe { Box::from_raw(data.cast::<T>()) });
             }));
         }
-        let data = Box::into_raw(Box::new(value)).cast();
+        let data = Box::into_raw(Box::new(value));
         let mut result = ptr::null_mut();
         // SAFETY: `data` stays valid until `free`.
         let status = unsafe {
             let hint = ptr::null_mut();
-            sys::napi_create_external(self.env, data, Some(free::<T>), hint, &mut result)
+            sys::napi_create_external(self.env, data.cast(), Some(free::<T>), hint, &mut result)
         };
-        check(status)?;
+        check(status).inspect_err(|_| {
+            // SAFETY: Node-API did not take it, so it is still ours.
+            drop(unsafe { Box::from_raw(data) });
+        })?;
         Ok(result)
     }
 
