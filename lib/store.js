@@ -11,7 +11,9 @@ const { checkOptions, checkInteger, checkBoolean, checkString, checkName } = req
 native.setErrorMaker(makeError)
 for (const code of native.retryableCodes().split(' ')) retryableCodes.add(code)
 
-const OPEN_OPTIONS = ['path', 'agent', 'durability', 'maxSize', 'readOnly']
+const OPEN_OPTIONS = ['path', 'agent', 'durability', 'maxSize', 'readOnly', 'history']
+const HISTORY_OPTIONS = ['maxBytes', 'maxAge']
+const MIN_HISTORY_BYTES = 64 * 1024
 const MIN_SIZE = 1024 * 1024
 const DEFAULT_NAMESPACE = 'default'
 
@@ -114,8 +116,9 @@ class DataStore {
 /** The arguments of the native `open`. */
 function checkOpenOptions (options) {
   if (typeof options === 'string') options = { path: options }
-  const { path: directory, agent, durability, maxSize, readOnly } =
+  const { path: directory, agent, durability, maxSize, readOnly, history } =
     checkOptions(options, OPEN_OPTIONS, 'openStore')
+  const { maxBytes, maxAge } = checkOptions(history, HISTORY_OPTIONS, "openStore's history")
   if (durability !== undefined && durability !== 'strict') {
     throw typeError('ERR_INVALID_OPTION', "durability is 'strict', the only mode so far")
   }
@@ -126,7 +129,9 @@ function checkOpenOptions (options) {
     directory,
     checkString(agent, 'agent') || defaultAgent(),
     checkInteger(maxSize, 'maxSize (bytes)', MIN_SIZE, Number.MAX_SAFE_INTEGER) ?? -1,
-    checkBoolean(readOnly, 'readOnly') ?? false
+    checkBoolean(readOnly, 'readOnly') ?? false,
+    checkInteger(maxBytes, 'history.maxBytes', MIN_HISTORY_BYTES, Number.MAX_SAFE_INTEGER) ?? -1,
+    checkInteger(maxAge, 'history.maxAge (milliseconds)', 1, Number.MAX_SAFE_INTEGER) ?? -1
   ]
 }
 

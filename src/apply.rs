@@ -6,6 +6,7 @@ use heed::RwTxn;
 
 use crate::batch::{MetadataPatch, Mutation, Outcome, Precondition, Ttl};
 use crate::catalogue::CatalogueRow;
+use crate::changes::{ChangeKind, HistoryLimits, Recorder};
 use crate::environment::{Database, Environment, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{encode_row, row_key};
@@ -36,6 +37,7 @@ pub(crate) struct Application<'a, 'txn, 'env> {
     pub sequence: u32,
     /// Rows of the expiry index that were removed although no record belonged to them.
     pub stray_rows: u32,
+    pub history: Recorder,
     pub scratch: &'a mut Vec<u8>,
 }
 
@@ -72,9 +74,23 @@ impl<'a, 'txn> Target<'a, 'txn> {
 }
 
 impl<'a, 'txn> Application<'a, 'txn, '_> {
-    /// Fails unless the entry is at the expected version.
+    /// Fails unless the precondition holds.
     pub fn check(&mut self, precondition: &Precondition) -> Result<()> {
-        let Precondition { namespace, key, version } = *precondition;
+        match *precondition {
+            Precondition::Entry { namespace, key, version } => {
+                self.check_entry(namespace, key, version)
+            }
+            Precondition::Namespace { namespace, version } => {
+                let target = self.target(namespace)?;
+                if target.row.last_version == version {
+                    return Ok(());
+                }
+                Err(Error::NamespaceChanged { namespace: target.name.to_owned() })
+            }
+        }
+    }
+
+    fn check_entry(&mut self, namespace: usize, key: &str, version: u64) -> Result<()> {
         let actual = match self.present(namespace, key)? {
             Some(present) if present.live => present.version,
             _ => 0,
@@ -100,8 +116,8 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
         }
     }
 
-    /// Writes the catalogue rows of what changed. Returns whether anything did.
-    pub fn finish(&mut self) -> Result<bool> {
+    /// Writes the catalogue rows of what changed, and the history. Returns whether anything did.
+    pub fn finish(mut self, limits: HistoryLimits) -> Result<bool> {
         let catalogue = self.environment.catalogue;
         let mut any = self.stray_rows > 0;
         for target in self.targets.iter_mut().filter(|target| target.changed) {
@@ -115,7 +131,14 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             }
             .map_err(|error| lmdb_error("write the catalogue", error))?;
         }
+        self.history.finish(self.txn, limits)?;
         Ok(any)
+    }
+
+    /// Appends a change to the history.
+    fn record_change(&mut self, kind: ChangeKind, namespace: usize, key: &str) -> Result<()> {
+        let name = self.target(namespace)?.name;
+        self.history.record(self.txn, kind, (namespace, name), key)
     }
 
     fn target(&mut self, namespace: usize) -> Result<&mut Target<'a, 'txn>> {
@@ -197,6 +220,13 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
         self.put(namespace, key, scratch, value)?;
         if let Some(present) = present {
             self.drop_expiry(namespace, &present)?;
+            if !present.live {
+                self.record_change(ChangeKind::Expire, namespace, key)?;
+            }
+        }
+        // Once is enough for an entry that the same commit has written before.
+        if present.is_none_or(|present| present.version != self.version) {
+            self.record_change(ChangeKind::Set, namespace, key)?;
         }
         if let Some(expiry) = expiry {
             self.add_expiry(namespace, key, expiry)?;
@@ -249,6 +279,7 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             // An expired entry is absent already; removing it is the sweeper's.
             Some(present) if present.live => {
                 self.remove(namespace, key, &present)?;
+                self.record_change(ChangeKind::Delete, namespace, key)?;
                 Ok(Outcome::Removed(1))
             }
             _ => Ok(Outcome::Removed(0)),
@@ -281,14 +312,19 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             let target = self.target(namespace)?;
             target.changed = true;
             target.row.count = 0;
+            self.record_change(ChangeKind::Clear, namespace, "")?;
             return Ok(Outcome::Removed(row.count));
         }
-        let mut removed = 0;
+        let (mut removed, mut found) = (0, false);
         for key in self.keys_with_prefix(namespace, database, prefix)? {
             if let Some(present) = self.present(namespace, &key)? {
                 self.remove(namespace, &key, &present)?;
                 removed += u64::from(present.live);
+                found = true;
             }
+        }
+        if found {
+            self.record_change(ChangeKind::Clear, namespace, prefix)?;
         }
         Ok(Outcome::Removed(removed))
     }
@@ -319,6 +355,7 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
         match self.present(namespace, key)? {
             Some(present) if !present.live => {
                 self.remove(namespace, key, &present)?;
+                self.record_change(ChangeKind::Expire, namespace, key)?;
                 Ok(Outcome::Removed(1))
             }
             // The clock was set back: the row is not due any more.

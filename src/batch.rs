@@ -20,12 +20,13 @@ pub enum Ttl {
 /// Fields to merge into an entry's metadata; null removes one.
 pub type MetadataPatch = Map<String, Value>;
 
-/// A condition on one entry: its version, or 0 where there must be none.
+/// What must hold for a batch to be applied.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Precondition<'a> {
-    pub namespace: usize,
-    pub key: &'a str,
-    pub version: u64,
+pub(crate) enum Precondition<'a> {
+    /// An entry is at this version; 0: there is none.
+    Entry { namespace: usize, key: &'a str, version: u64 },
+    /// The last change of a namespace has this version; 0: the namespace is empty.
+    Namespace { namespace: usize, version: u64 },
 }
 
 /// One change. `namespace` is an index into the batch's namespaces.
@@ -115,8 +116,14 @@ impl<'a> Batch<'a> {
     /// Fails the whole batch unless the entry is at `version` (0: unless there is none).
     pub fn require_version(&mut self, namespace: usize, key: &'a str, version: u64) -> Result<()> {
         check_key(key)?;
-        self.preconditions.push(Precondition { namespace, key, version });
+        self.preconditions.push(Precondition::Entry { namespace, key, version });
         Ok(())
+    }
+
+    /// Fails the whole batch unless the last change of the namespace has this version (0: unless
+    /// it is empty).
+    pub(crate) fn require_namespace_version(&mut self, namespace: usize, version: u64) {
+        self.preconditions.push(Precondition::Namespace { namespace, version });
     }
 
     /// Writes an entry. `value` is one MessagePack value.

@@ -13,6 +13,7 @@ use heed::{CommitOrAbort, CommitToken, OnCommit, RwTxn};
 
 use crate::apply::{Application, Target};
 use crate::batch::{Batch, Mutation, Outcome};
+use crate::changes::Recorder;
 use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{now_ms, visit_due};
@@ -340,16 +341,18 @@ fn apply<'txn>(
         .zip(databases)
         .map(|(name, database)| Target::load(environment, txn, name, database))
         .collect::<Result<Vec<_>>>()?;
+    // Read under the writer's lock, so that expiry is judged in the order of commits.
+    let now_ms = now_ms();
     let mut application = Application {
         txn,
         environment,
         targets,
         agent,
         version,
-        // Read under the writer's lock, so that expiry is judged in the order of commits.
-        now_ms: now_ms(),
+        now_ms,
         sequence: 0,
         stray_rows: 0,
+        history: Recorder::new(environment.changes, version, now_ms),
         scratch: &mut writer.scratch,
     };
     for precondition in &batch.preconditions {
@@ -360,6 +363,6 @@ fn apply<'txn>(
         .iter()
         .map(|mutation| application.apply(mutation))
         .collect::<Result<Vec<_>>>()?;
-    let changed = application.finish()?;
+    let changed = application.finish(writer.history)?;
     Ok(Committed { version: changed.then_some(version), outcomes })
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Env, EnvOpenOptions, MdbError, RoTxn, WithoutTls};
 
+use crate::changes;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DATABASES, MAX_READERS, MIN_MAP_BYTES, VERSION_JUMP};
 use crate::record::{seal, u64_at, unseal};
@@ -21,8 +22,10 @@ pub(crate) type Handle = Database<'static>;
 pub(crate) type ReadTxn = RoTxn<'static, WithoutTls>;
 
 const CATALOGUE: &str = "\u{1}catalogue";
+const CHANGES: &str = "\u{1}changes";
 const EXPIRY: &str = "\u{1}expiry";
 const META: &str = "\u{1}meta";
+const QUEUES: &str = "\u{1}queues";
 const META_KEY: &[u8] = b"store";
 
 /// An open environment. Dropping the last reference unmaps it.
@@ -30,8 +33,12 @@ pub(crate) struct Environment {
     pub lmdb: Env<WithoutTls>,
     /// Name -> version and counts, of every namespace that has a record.
     pub catalogue: Handle,
+    /// Version, ordinal -> what changed (changes.rs).
+    pub changes: Handle,
     /// Time of expiry -> namespace and key, of every record that expires.
     pub expiry: Handle,
+    /// The tasks of all queues.
+    pub queues: Handle,
     meta: Handle,
     /// The store's identity, which its marker repeats.
     pub store_id: String,
@@ -56,20 +63,34 @@ impl Environment {
         let opened = lmdb
             .open_databases_and_commit(txn, |opener, txn| {
                 let catalogue = opener.open_database::<Bytes, Bytes>(txn, Some(CATALOGUE))?;
+                let changes = opener.open_database::<Bytes, Bytes>(txn, Some(CHANGES))?;
                 let expiry = opener.open_database::<Bytes, Bytes>(txn, Some(EXPIRY))?;
                 let meta = opener.open_database::<Bytes, Bytes>(txn, Some(META))?;
-                heed::Result::Ok(CommitOrAbort::<_, ()>::Commit((catalogue, expiry, meta)))
+                let queues = opener.open_database::<Bytes, Bytes>(txn, Some(QUEUES))?;
+                let all = (catalogue, changes, expiry, meta, queues);
+                heed::Result::Ok(CommitOrAbort::<_, ()>::Commit(all))
             })
             .map_err(|error| lmdb_error("open the store's databases", error))?
             .commit();
-        let Some((Some(catalogue), Some(expiry), Some(meta))) = opened else {
+        let Some((Some(catalogue), Some(changes), Some(expiry), Some(meta), Some(queues))) = opened
+        else {
             return Err(Error::Corrupt("an internal database is missing".into()));
         };
         let txn = lmdb.read_txn().map_err(|error| lmdb_error("begin", error))?;
         let row = meta.get(&txn, META_KEY).map_err(|error| lmdb_error("read", error))?;
         let Meta { store_id, version_base } = Meta::decode(row)?;
         drop(txn);
-        Ok(Environment { lmdb, catalogue, expiry, meta, store_id, version_base, epoch })
+        Ok(Environment {
+            lmdb,
+            catalogue,
+            changes,
+            expiry,
+            queues,
+            meta,
+            store_id,
+            version_base,
+            epoch,
+        })
     }
 
     /// Creates the internal databases of a new store and writes its identity, synced.
@@ -153,11 +174,18 @@ fn write_meta(lmdb: &Env<WithoutTls>, meta: impl FnOnce(Option<Meta>, u64) -> Me
     let txn = lmdb.write_txn().map_err(|error| lmdb_error("begin", error))?;
     lmdb.create_databases_and_commit(txn, |opener, txn| {
         opener.create_database::<Bytes, Bytes>(txn, Some(CATALOGUE))?;
+        let history = opener.create_database::<Bytes, Bytes>(txn, Some(CHANGES))?;
         opener.create_database::<Bytes, Bytes>(txn, Some(EXPIRY))?;
+        opener.create_database::<Bytes, Bytes>(txn, Some(QUEUES))?;
         let database = opener.create_database::<Bytes, Bytes>(txn, Some(META))?;
         let before = Meta::decode(database.get(txn, META_KEY)?).ok();
-        let row = meta(before, txn.id() as u64).encode();
-        database.put(txn, META_KEY, &row)?;
+        let txn_id = txn.id() as u64;
+        let meta = meta(before, txn_id);
+        database.put(txn, META_KEY, &meta.encode())?;
+        if meta.version_base > 0 {
+            // Versions have jumped: whoever remembers one from before must start anew.
+            changes::forget(&history, txn, meta.version_base + txn_id)?;
+        }
         heed::Result::Ok(CommitOrAbort::<_, ()>::Commit(()))
     })
     .map_err(|error| lmdb_error("write the store's identity", error))?;

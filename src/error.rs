@@ -67,6 +67,32 @@ pub enum Error {
         actual: u64,
     },
 
+    /// A namespace changed since a transaction listed or counted it.
+    #[error("{namespace:?} changed since the transaction listed or counted it: run it again")]
+    NamespaceChanged {
+        /// The namespace.
+        namespace: String,
+    },
+
+    /// The function of a transaction is asynchronous.
+    #[error("the function of a transaction is synchronous: await before it, not inside")]
+    AsyncTransaction,
+
+    /// A task's lease ran out and another worker has claimed the task, or it is finished.
+    #[error("task {id:?} of queue {queue:?}: {reason}")]
+    LeaseLost {
+        /// The queue.
+        queue: String,
+        /// The task.
+        id: String,
+        /// What happened to it.
+        reason: String,
+    },
+
+    /// Nothing came within the time.
+    #[error("{0}")]
+    Timeout(String),
+
     /// `increment` met a value that is not a number.
     #[error(
         "{key:?} in {namespace:?} holds {found}, which cannot be incremented: use update() or another key"
@@ -200,6 +226,9 @@ pub enum Code {
     Schema,
     Conflict,
     NotANumber,
+    AsyncTransaction,
+    LeaseLost,
+    Timeout,
     Closed,
     ReadOnly,
     NotFound,
@@ -227,6 +256,9 @@ impl Code {
         (Code::Schema, "ERR_SCHEMA", false),
         (Code::Conflict, "ERR_CONFLICT", true),
         (Code::NotANumber, "ERR_NOT_A_NUMBER", false),
+        (Code::AsyncTransaction, "ERR_ASYNC_TRANSACTION", false),
+        (Code::LeaseLost, "ERR_LEASE_LOST", false),
+        (Code::Timeout, "ERR_TIMEOUT", true),
         (Code::Closed, "ERR_CLOSED", false),
         (Code::ReadOnly, "ERR_READ_ONLY", false),
         (Code::NotFound, "ERR_NOT_FOUND", false),
@@ -263,8 +295,11 @@ impl Error {
             Error::KeyTooLong { .. } => Code::KeyTooLong,
             Error::ValueTooLarge { .. } => Code::ValueTooLarge,
             Error::ValueTooDeep { .. } => Code::ValueTooDeep,
-            Error::Conflict { .. } => Code::Conflict,
+            Error::Conflict { .. } | Error::NamespaceChanged { .. } => Code::Conflict,
             Error::NotANumber { .. } => Code::NotANumber,
+            Error::AsyncTransaction => Code::AsyncTransaction,
+            Error::LeaseLost { .. } => Code::LeaseLost,
+            Error::Timeout(_) => Code::Timeout,
             Error::Closed => Code::Closed,
             Error::ReadOnly => Code::ReadOnly,
             Error::NotFound(_) => Code::NotFound,

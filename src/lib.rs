@@ -13,6 +13,7 @@ mod apply;
 mod backup;
 mod batch;
 mod catalogue;
+mod changes;
 mod commit;
 mod environment;
 mod error;
@@ -42,6 +43,7 @@ pub mod value;
 mod node;
 
 pub use batch::{Batch, MetadataPatch, Outcome, Ttl};
+pub use changes::{ChangeKind, HistoryLimits};
 pub use commit::Committed;
 pub use error::{Code, Error, Result};
 pub use guard::ProcessInfo;

@@ -58,6 +58,21 @@ pub const SNAPSHOT_KEPT_MS: u64 = 5;
 /// Expired entries removed in one commit of the sweeper.
 pub const SWEEP_ENTRIES_PER_COMMIT: usize = 1_000;
 
+/// Bytes after which a row of the history is full, so that two fit a page of LMDB.
+pub const HISTORY_ROW_BYTES: usize = 1_900;
+
+/// How much history is kept by default, in bytes.
+pub const DEFAULT_HISTORY_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long history is kept by default, in milliseconds: a day.
+pub const DEFAULT_HISTORY_AGE_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// The history is trimmed by one commit in so many.
+pub const HISTORY_TRIM_INTERVAL: usize = 16;
+
+/// Rows of the history that a commit removes at most, and two for each one that it adds.
+pub const HISTORY_TRIM_ROWS: usize = 64;
+
 /// Versions stay exact in a JavaScript number.
 pub const MAX_VERSION: u64 = (1 << 53) - 1;
 

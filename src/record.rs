@@ -178,6 +178,13 @@ pub(crate) fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
     row
 }
 
+/// As [`seal`], for a row whose first four bytes were left for the checksum.
+pub(crate) fn seal_in_place(key: &[u8], row: &mut [u8]) {
+    if let Some((field, payload)) = row.split_first_chunk_mut::<4>() {
+        *field = crc32c::crc32c_append(crc32c::crc32c(key), payload).to_le_bytes();
+    }
+}
+
 /// The payload of a row written by [`seal`], verified.
 pub(crate) fn unseal<'a>(what: &'static str, key: &[u8], row: &'a [u8]) -> Result<&'a [u8]> {
     row.split_at_checked(4)

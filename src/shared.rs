@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use heed::CommitOrAbort;
 use heed::types::Bytes;
 
+use crate::changes::HistoryLimits;
 use crate::environment::{Environment, Handle, data_file, lmdb_error};
 use crate::error::{Error, Result};
 use crate::guard::{self, ProcessGuard, ProcessInfo, SnapshotSlot};
@@ -43,6 +44,8 @@ pub(crate) struct Handles {
 pub(crate) struct WriterState {
     /// Reused for the heads of records.
     pub scratch: Vec<u8>,
+    /// How much history is kept.
+    pub history: HistoryLimits,
 }
 
 /// One open store.
@@ -73,6 +76,7 @@ impl Shared {
         guard: ProcessGuard,
         environment: Environment,
         map_bytes: u64,
+        history: HistoryLimits,
     ) -> Result<Arc<Shared>> {
         let handles = Handles { environment: Some(Arc::new(environment)), ..Handles::default() };
         let data_file = identity(&data_file(&dir));
@@ -81,7 +85,7 @@ impl Shared {
             data_file,
             guard: Mutex::new(Some(guard)),
             map_bytes,
-            writer: Mutex::default(),
+            writer: Mutex::new(WriterState { history, ..WriterState::default() }),
             handles: Mutex::new(handles),
             handles_opened: Arc::default(),
             readers: Mutex::default(),

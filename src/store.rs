@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::batch::Batch;
 use crate::catalogue::CatalogueRow;
+use crate::changes::HistoryLimits;
 use crate::commit::Committed;
 use crate::environment::{Environment, ReadTxn, data_file, lmdb_error};
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub struct OpenOptions {
     pub max_size: Option<u64>,
     /// Open without the right to write.
     pub read_only: bool,
+    /// How much history this process keeps when it writes.
+    pub history: HistoryLimits,
 }
 
 /// A handle to an open store. Handles of one path share an environment; the last one to close
@@ -279,7 +282,7 @@ fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
         .clear_stale_readers()
         .map_err(|error| lmdb_error("clear the slots of killed readers", error))?;
     drop(open);
-    Shared::new(dir.to_owned(), process, environment, map_bytes)
+    Shared::new(dir.to_owned(), process, environment, map_bytes, options.history)
 }
 
 fn create(dir: &Path, map_bytes: u64) -> Result<()> {

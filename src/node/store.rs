@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::call::{Call, RawCallback, Returned, callbacks};
 use crate::turn::Turn;
-use crate::{Code, OpenOptions, Store};
+use crate::{Code, HistoryLimits, OpenOptions, Store};
 
 pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "setErrorMaker" => set_error_maker,
@@ -39,7 +39,16 @@ fn retryable_codes(call: &mut Call) -> Returned {
     call.return_string(&codes.collect::<Vec<_>>().join(" "))
 }
 
-/// (path?, agent, maxSize or -1, readOnly) -> store
+fn history_limits(call: &Call) -> Returned<HistoryLimits> {
+    let HistoryLimits { max_bytes, max_age_ms } = HistoryLimits::default();
+    let or = |number: f64, default| if number >= 0.0 { number as u64 } else { default };
+    Ok(HistoryLimits {
+        max_bytes: or(call.number(4)?, max_bytes),
+        max_age_ms: or(call.number(5)?, max_age_ms),
+    })
+}
+
+/// (path?, agent, maxSize or -1, readOnly, history's maxBytes or -1, its maxAge or -1) -> store
 fn open(call: &mut Call) -> Returned {
     let max_size = call.number(2)?;
     let store = Store::open(&OpenOptions {
@@ -47,6 +56,7 @@ fn open(call: &mut Call) -> Returned {
         agent: call.optional_string(1)?,
         max_size: (max_size >= 0.0).then_some(max_size as u64),
         read_only: call.boolean(3)?,
+        history: history_limits(call)?,
     })?;
     call.new_external(Arc::new(store))
 }
