@@ -12,9 +12,12 @@ const {
 const { readValue, readEntry, readChunk, drain } = require('./output')
 const { packEntries } = require('./pack')
 const { checkSchema, validate } = require('./schema')
+const { waitFor } = require('./wait-for')
+const { watch } = require('./watch')
 
 const SET_OPTIONS = ['ttl', 'metadata', 'ifVersion']
 const SET_MANY_OPTIONS = ['ttl', 'metadata']
+const WATCH_OPTIONS = ['key', 'prefix', 'since', 'signal']
 const RANGE_OPTIONS = ['prefix', 'start', 'end', 'reverse', 'limit']
 const MAX_TTL_MS = 315_576_000_000_000
 const NO_TTL = 0
@@ -120,6 +123,24 @@ class Namespace {
       checkString(start, 'start'),
       checkString(end, 'end')
     )
+  }
+
+  // -------------------------------------------------------------- changes
+
+  watch (options) {
+    const checked = checkOptions(options, WATCH_OPTIONS, 'watch')
+    if (checked.key !== undefined) {
+      checkKey(checked.key)
+      if (checked.prefix !== undefined) {
+        throw typeError('ERR_INVALID_OPTION', 'watch takes a key or a prefix, not both')
+      }
+    }
+    checkString(checked.prefix, 'prefix')
+    return watch(this.#store, this.name, checked)
+  }
+
+  waitFor (key, options) {
+    return waitFor(this.#store, this.name, this.#native, key, options)
   }
 
   // -------------------------------------------------------------- writes

@@ -75,4 +75,16 @@ function readChunk (scan, withValues, take) {
   return done
 }
 
-module.exports = { readValue, readEntry, readChunk, drain }
+/** The changes that a watcher has to tell: each its fields, and a value where it is a set. */
+function readChanges (watcher) {
+  native.readChanges(watcher)
+  while (header[NEEDED] > 0) {
+    allocate(header[NEEDED])
+    native.readChanges(watcher)
+  }
+  const items = header[ENTRIES] === 0 ? [] : decodeFramed(buffer, HEADER_BYTES, header[END])
+  shrink()
+  return items
+}
+
+module.exports = { readValue, readEntry, readChunk, readChanges, drain }

@@ -6,6 +6,7 @@ const path = require('node:path')
 const native = require('./native')
 const { DataStoreError, makeError, retryableCodes, typeError } = require('./errors')
 const { Namespace } = require('./namespace')
+const { watch } = require('./watch')
 const { checkOptions, checkInteger, checkBoolean, checkString, checkName } = require('./options')
 
 native.setErrorMaker(makeError)
@@ -76,6 +77,12 @@ class DataStore {
 
   delete (key, options) {
     return this.#defaultNamespace().delete(key, options)
+  }
+
+  watch (options) {
+    const checked = checkOptions(options, ['prefix', 'since', 'signal'], 'watch')
+    checkString(checked.prefix, 'prefix')
+    return watch(this.#handle(), undefined, checked)
   }
 
   flush () {

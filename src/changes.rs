@@ -24,7 +24,7 @@ const HEAD_BYTES: usize = 12;
 const SAME_NAMESPACE: u8 = 0x80;
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
     /// An entry was written.
     Set = 1,

@@ -168,7 +168,11 @@ impl Shared {
                 },
             )
         };
-        result.map_err(|failure| self.judge(failure, batch.bytes()))
+        let committed = result.map_err(|failure| self.judge(failure, batch.bytes()))?;
+        if committed.version.is_some() {
+            self.wake.notify();
+        }
+        Ok(committed)
     }
 
     /// Decides what the failure of a commit of so many bytes means for the writes to come.

@@ -33,10 +33,13 @@ mod reader;
 mod record;
 mod scan;
 mod shared;
+mod signals;
 mod stats;
 mod store;
 mod turn;
 pub mod value;
+mod wake;
+mod watch;
 
 // Not in unit tests: napi registers nothing there, and they run without Node.
 #[cfg(all(feature = "node", not(test)))]
@@ -50,6 +53,8 @@ pub use guard::ProcessInfo;
 pub use namespace::{EntryHead, Namespace};
 pub use range::Range;
 pub use scan::{Scan, ScanPosition, ScannedEntry, Visit};
+pub use signals::{Channel, Interest, Subscription};
 pub use stats::Stats;
 pub use store::{OpenOptions, Store};
 pub use turn::Turn;
+pub use watch::{WatchedChange, Watcher};

@@ -120,6 +120,9 @@ fn run(alarm: &Alarm, store: &Weak<Shared>) {
             let soon = now + SWEEP_INTERVAL;
             sweep_at = Some(sweep_at.map_or(soon, |at| at.min(soon)));
         }
+        if store.owes_sweep_now.swap(false, Ordering::Relaxed) {
+            sweep_at = Some(now);
+        }
         if sweep_at.is_some_and(|at| at <= now) {
             sweep_at = next_sweep(store.sweep());
         }
@@ -131,7 +134,8 @@ fn run(alarm: &Alarm, store: &Weak<Shared>) {
         if idle_ticks >= IDLE_TICKS {
             alarm.fall_asleep();
             // What began just before the announcement did not ring: look once more.
-            if store.tick_readers() || store.owes_sweep.load(Ordering::SeqCst) {
+            let owes = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+            if store.tick_readers() || owes(&store.owes_sweep) || owes(&store.owes_sweep_now) {
                 alarm.ring();
             }
         }

@@ -32,6 +32,11 @@ impl<'a> ScannedEntry<'a> {
         self.key
     }
 
+    /// The version of the commit that wrote it.
+    pub fn version(&self) -> u64 {
+        self.record.head.version
+    }
+
     /// How many bytes the value has.
     pub fn value_bytes(&self) -> usize {
         self.record.value_bytes()

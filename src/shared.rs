@@ -13,13 +13,15 @@ use heed::CommitOrAbort;
 use heed::types::Bytes;
 
 use crate::changes::HistoryLimits;
-use crate::environment::{Environment, Handle, data_file, lmdb_error};
+use crate::environment::{Environment, Handle, ReadTxn, data_file, lmdb_error};
 use crate::error::{Error, Result};
 use crate::guard::{self, ProcessGuard, ProcessInfo, SnapshotSlot};
 use crate::limits::MAX_HANDLES;
 use crate::location::identity;
 use crate::maintenance::{Alarm, Maintenance};
 use crate::reader::{Pins, Reader};
+use crate::signals::Signals;
+use crate::wake::Wake;
 
 /// A handle, and the epoch of the environment it belongs to.
 #[derive(Clone, Copy)]
@@ -65,8 +67,14 @@ pub(crate) struct Shared {
     poison: Mutex<Option<String>>,
     /// Whether this process ever wrote: only writers sweep.
     pub has_written: AtomicBool,
-    /// Whether the maintenance thread should look for expired entries.
+    /// Whether the maintenance thread should look for expired entries before long.
     pub owes_sweep: AtomicBool,
+    /// Whether it should do so at once.
+    pub owes_sweep_now: AtomicBool,
+    /// Whether any handle of this process may write.
+    pub may_write: AtomicBool,
+    pub wake: Wake,
+    pub signals: Signals,
 }
 
 impl Shared {
@@ -77,6 +85,7 @@ impl Shared {
         environment: Environment,
         map_bytes: u64,
         history: HistoryLimits,
+        wake: Wake,
     ) -> Result<Arc<Shared>> {
         let handles = Handles { environment: Some(Arc::new(environment)), ..Handles::default() };
         let data_file = identity(&data_file(&dir));
@@ -95,6 +104,10 @@ impl Shared {
             poison: Mutex::default(),
             has_written: AtomicBool::new(false),
             owes_sweep: AtomicBool::new(false),
+            owes_sweep_now: AtomicBool::new(false),
+            may_write: AtomicBool::new(false),
+            wake,
+            signals: Signals::default(),
         });
         let maintenance = Maintenance::start(Arc::clone(&shared.alarm), Arc::downgrade(&shared))
             .map_err(|error| Error::io("could not start a thread", error))?;
@@ -277,6 +290,7 @@ impl Shared {
         // Without the lock: the thread takes locks of its own while it ends.
         let maintenance = lock(&self.maintenance).take();
         drop(maintenance);
+        self.signals.shut_down(self);
         let _writer = self.lock_writer();
         let mut handles = lock(&self.handles);
         let readers: Vec<Arc<Reader>> =
@@ -297,6 +311,37 @@ impl Shared {
     pub fn owe_sweep(&self) {
         self.owes_sweep.store(true, Ordering::SeqCst);
         self.alarm.ring();
+    }
+
+    /// Has the maintenance thread look for expired entries at once, where this process may.
+    pub fn sweep_soon(&self) {
+        if self.may_write.load(Ordering::Relaxed) {
+            self.owes_sweep_now.store(true, Ordering::SeqCst);
+            self.alarm.ring();
+        }
+    }
+
+    /// Runs `read` on a new snapshot of a reader that no session owns, and ends the snapshot.
+    pub fn read_once<R>(
+        &self,
+        reader: &Reader,
+        read: impl FnOnce(&Environment, &ReadTxn) -> Result<R>,
+    ) -> Result<R> {
+        let mut state = loop {
+            let mut state = reader.lock();
+            match reader.refresh(&mut state) {
+                Ok(()) => break state,
+                // A recycling that could not open the environment again leaves none behind.
+                Err(Error::MapOutgrown | Error::Closed) => {}
+                Err(error) => return Err(error),
+            }
+            drop(state);
+            self.remap()?;
+        };
+        let result =
+            state.current().and_then(|(environment, snapshot)| read(environment, &snapshot.txn));
+        state.release();
+        result
     }
 
     /// One tick for every reader. Returns whether any still keeps a snapshot.

@@ -23,6 +23,7 @@ use crate::reader::{PinnedEnvironment, Reader, ReaderState};
 use crate::record::clip_agent;
 use crate::shared::{Shared, lock};
 use crate::turn::{self, Turn};
+use crate::wake::Wake;
 use crate::{filesystem, location};
 
 /// How to open a store.
@@ -90,6 +91,9 @@ impl Store {
             }
             None => open_directory(&dir, options)?,
         };
+        if !options.read_only {
+            shared.may_write.store(true, Ordering::Relaxed);
+        }
         let reader = shared.new_reader()?;
         registry
             .entry(dir)
@@ -229,6 +233,7 @@ impl Session {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.shared.signals.close_session(self);
         let mut registry = lock(&REGISTRY);
         self.reader.lock().detach();
         let Some(registered) = registry.get_mut(self.shared.dir()) else { return };
@@ -281,8 +286,9 @@ fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
         .lmdb
         .clear_stale_readers()
         .map_err(|error| lmdb_error("clear the slots of killed readers", error))?;
+    let wake = Wake::open(dir)?;
     drop(open);
-    Shared::new(dir.to_owned(), process, environment, map_bytes, options.history)
+    Shared::new(dir.to_owned(), process, environment, map_bytes, options.history, wake)
 }
 
 fn create(dir: &Path, map_bytes: u64) -> Result<()> {

@@ -6,6 +6,7 @@ use std::ptr;
 use napi::sys;
 
 use super::call::{Call, RawCallback, Returned, check};
+use super::signals::Listener;
 use crate::limits::MAX_KEY_BYTES;
 
 /// Bytes of the scratch for keys: the longest key, and room to notice a longer one.
@@ -19,6 +20,8 @@ pub(super) struct Context {
     pub make_error: sys::napi_ref,
     /// Where keys are read.
     pub key: Vec<u8>,
+    /// What signals come through, once somebody listens.
+    pub listener: Option<Listener>,
 }
 
 /// A JavaScript buffer that native code writes into.
@@ -31,8 +34,8 @@ impl Context {
     /// Creates the context of a thread; it ends with the thread's environment.
     pub fn create(env: sys::napi_env) -> napi::Result<&'static mut Context> {
         let output = Output { data: ptr::null_mut(), bytes: 0 };
-        let context =
-            Context { output, make_error: ptr::null_mut(), key: vec![0; KEY_SCRATCH_BYTES] };
+        let (key, listener) = (vec![0; KEY_SCRATCH_BYTES], None);
+        let context = Context { output, make_error: ptr::null_mut(), key, listener };
         let context = Box::into_raw(Box::new(context));
         unsafe extern "C" fn free(context: *mut c_void) {
             // SAFETY: made by Box::into_raw above; Node runs a cleanup hook once, after the last

@@ -13,7 +13,9 @@ mod namespace;
 mod output;
 mod results;
 mod scan;
+mod signals;
 mod store;
+mod watch;
 
 use napi::JsValue;
 use napi::bindgen_prelude::{Env, Object};
@@ -26,9 +28,14 @@ use context::Context;
 pub fn add_raw_callbacks(exports: Object<'_>, env: Env) -> napi::Result<()> {
     let exports = exports.value();
     let context = Context::create(env.raw())?;
-    for (name, callback) in
-        store::CALLBACKS.iter().chain(namespace::CALLBACKS).chain(scan::CALLBACKS)
-    {
+    let all = [
+        store::CALLBACKS,
+        namespace::CALLBACKS,
+        scan::CALLBACKS,
+        signals::CALLBACKS,
+        watch::CALLBACKS,
+    ];
+    for (name, callback) in all.into_iter().flatten() {
         context.export(env.raw(), exports.value, name, *callback)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::call::{Call, RawCallback, Returned, Thrown, callbacks};
-use super::output::{HEADER_BYTES, Writer};
+use super::output::{HEADER_BYTES, Writer, write_text};
 use crate::error::Error;
 use crate::{Batch, EntryHead, MetadataPatch, Namespace, Store, Ttl};
 
@@ -85,10 +85,7 @@ fn encode_head(head: &EntryHead) -> Vec<u8> {
     }
     let metadata = if head.metadata.is_empty() { b"{}" } else { head.metadata };
     for text in [head.created_by.as_bytes(), head.updated_by.as_bytes(), metadata] {
-        // str 32; the cast loses nothing, since metadata has at most 64 KiB.
-        out.push(0xdb);
-        out.extend_from_slice(&(text.len() as u32).to_be_bytes());
-        out.extend_from_slice(text);
+        write_text(&mut out, text);
     }
     out
 }

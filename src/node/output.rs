@@ -23,6 +23,13 @@ pub(super) struct Report {
     pub needed: usize,
 }
 
+/// Appends a text as MessagePack. The cast loses nothing: no text of ours has 4 GiB.
+pub(super) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(0xdb);
+    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    out.extend_from_slice(text);
+}
+
 /// Appends to the output buffer, and remembers how much room was missing.
 pub(super) struct Writer<'b> {
     buffer: &'b mut [u8],

@@ -1,0 +1,103 @@
+//! Waiting on Linux: a futex in a small file that all processes map.
+//!
+//! | bytes    | content                                                          |
+//! |----------|------------------------------------------------------------------|
+//! | 0..8     | `chwake01`                                                       |
+//! | 64..68   | the sequence: grows with each wake-up; the futex                 |
+//! | 128..132 | 1 while somebody waits, or has waited since the last wake-up     |
+//!
+//! A waiter sets the flag, then looks at the store; a writer commits, then looks at the flag. One
+//! of the two sees the other (both are sequentially consistent). The flag is cleared by whoever
+//! wakes, so that a killed waiter costs one wake-up and no more.
+#![allow(unsafe_code)] // one block, in `Futex::word`
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::time::Duration;
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::thread::futex::{self, Flags, Timespec};
+
+use super::Ticket;
+use crate::error::{Error, Result};
+use crate::location::create_private_file;
+
+const PAGE_BYTES: usize = 4096;
+const MAGIC: &[u8; 8] = b"chwake01";
+/// A cache line each.
+const SEQUENCE_AT: usize = 64;
+const WAITING_AT: usize = 128;
+
+pub(super) struct Futex {
+    map: MmapRaw,
+}
+
+impl Futex {
+    pub fn open(dir: &Path) -> Result<Futex> {
+        let failed = |error| Error::io("could not open the wake-up file", error);
+        let file = create_private_file(&dir.join("wake"))?;
+        if file.metadata().map_err(failed)?.len() < PAGE_BYTES as u64 {
+            fill(&file).map_err(failed)?;
+        }
+        let map = MmapOptions::new().len(PAGE_BYTES).map_raw(&file).map_err(failed)?;
+        Ok(Futex { map })
+    }
+
+    pub fn notify(&self) {
+        // The commit before, the look at the flag after.
+        fence(Ordering::SeqCst);
+        if self.waiting().load(Ordering::SeqCst) != 0 {
+            self.interrupt();
+        }
+    }
+
+    pub fn announce(&self) -> Ticket {
+        let ticket = Ticket(self.sequence().load(Ordering::SeqCst));
+        self.waiting().store(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        ticket
+    }
+
+    pub fn wait(&self, ticket: Ticket, timeout: Option<Duration>, _: impl Fn() -> bool) {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        // Whatever ends the wait (a wake-up, a signal, the time, a sequence that has moved), the
+        // caller looks at the store again.
+        let _ = futex::wait(self.sequence(), Flags::empty(), ticket.0, timeout.as_ref());
+    }
+
+    pub fn interrupt(&self) {
+        // Cleared first: who announces itself from now on is woken by the next commit.
+        self.waiting().store(0, Ordering::SeqCst);
+        self.sequence().fetch_add(1, Ordering::SeqCst);
+        // Can only fail for a bad address.
+        let _ = futex::wake(self.sequence(), Flags::empty(), i32::MAX.cast_unsigned());
+    }
+
+    fn sequence(&self) -> &AtomicU32 {
+        self.word(SEQUENCE_AT)
+    }
+
+    fn waiting(&self) -> &AtomicU32 {
+        self.word(WAITING_AT)
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        assert!(at + 4 <= PAGE_BYTES && at.is_multiple_of(4));
+        // SAFETY: the pointer lies inside the map (asserted), is aligned because maps begin at a
+        // page, and lives as long as `self`. All processes reach these bytes by atomics only. The
+        // file lies in a directory that is private to the user, and nobody of us makes it shorter.
+        unsafe { AtomicU32::from_ptr(self.map.as_mut_ptr().add(at).cast()) }
+    }
+}
+
+/// Writes the whole page before it is mapped: on a full disk the write fails, where a store into
+/// a mapped hole would kill the process (hazard 18).
+fn fill(mut file: &File) -> std::io::Result<()> {
+    let mut page = [0; PAGE_BYTES];
+    if let Some(magic) = page.first_chunk_mut() {
+        *magic = *MAGIC;
+    }
+    file.write_all(&page)
+}
