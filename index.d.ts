@@ -9,6 +9,12 @@
 //
 // Lengths are bytes of UTF-8, times are milliseconds, order is the order of bytes of UTF-8.
 
+declare global {
+  // Says nothing where it is declared, as it is by @types/node and by the library "dom"; elsewhere
+  // it lets the declarations below compile.
+  interface AbortSignal {}
+}
+
 // ------------------------------------------------------------------------------------- opening
 
 /** How to open a store. Every property may be left out. */
@@ -67,6 +73,33 @@ export interface OpenOptions {
    * @example openStore({ path, readOnly: true })
    */
   readOnly?: boolean
+  /** How much history this process leaves in the store when it writes; see {@link HistoryOptions}. */
+  history?: HistoryOptions
+}
+
+/**
+ * How much history is kept: what `watch` with `since` can resume from. Whoever writes trims what is
+ * beyond its own limits, a little with each commit, so that the smallest limits win.
+ */
+export interface HistoryOptions {
+  /**
+   * Bytes of the pages that hold the history. A change takes about 20 bytes and its names.
+   *
+   * Default: 16 MiB. At least 64 KiB.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION below the minimum.
+   *
+   * @example openStore({ history: { maxBytes: 64 * 1024 * 1024 } })
+   */
+  maxBytes?: number
+  /**
+   * Milliseconds since a change was made.
+   *
+   * Default: a day. At least 1.
+   *
+   * @example openStore({ history: { maxAge: 60 * 60 * 1000 } })
+   */
+  maxAge?: number
 }
 
 /**
@@ -191,6 +224,17 @@ export interface DataStore {
   has(key: string): boolean
   /** Short for `useNamespace('default').delete(key)`; see {@link Namespace.delete}. */
   delete(key: string, options?: DeleteOptions): boolean
+
+  /**
+   * The changes of every namespace, or of those whose names begin with `prefix`, from every
+   * process; else as {@link Namespace.watch}.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example
+   * for await (const change of store.watch({ prefix: 'pipeline:' })) console.log(change)
+   */
+  watch(options?: WatchStoreOptions): AsyncIterableIterator<Change>
 
   /**
    * Waits until everything written so far is on the disk. Writes are when they return, so this is
@@ -426,6 +470,43 @@ export interface Namespace<T = unknown, Input = T> {
   [Symbol.iterator](): IterableIterator<[string, T]>
 
   /**
+   * The current state, then every change from every process, as it happens. The state comes as
+   * 'set' changes in the order of their versions; with `since` only what came after it. Without
+   * `key` and `prefix`: the whole namespace.
+   *
+   * A 'set' carries the value that its commit wrote; where the key has been written again since,
+   * it is left out, because the later one comes. So a slow reader may skip values, but it never
+   * misses a key's last state, sees every 'delete', 'expire' and 'clear', and sees all of it in
+   * the order of commits. No more is read ahead than one small batch; while nothing is asked for,
+   * nothing is read.
+   *
+   * The loop ends when `signal` aborts, with `break`, and when the store is closed. A pending
+   * `next()` keeps the process alive; a watcher that nobody asks does not. An expired entry is
+   * announced within a second of its time, as long as a process that may write watches.
+   *
+   * Errors: ERR_INVALID_KEY; ERR_INVALID_OPTION, also for `key` together with `prefix`. `next()`
+   * rejects with ERR_CORRUPT where a value is damaged; the one after it goes on.
+   *
+   * @example
+   * for await (const change of status.watch({ key: 'stage' })) {
+   *   if (change.type === 'set') console.log(change.value)
+   * }
+   */
+  watch(options?: WatchNamespaceOptions): AsyncIterableIterator<Change<T>>
+  /**
+   * Resolves with the value as soon as the key exists and `predicate` (called with the value, and
+   * again after each change) holds. A value that is there for a moment only may be missed.
+   * While it waits it keeps the process alive. It never polls.
+   *
+   * Errors (the promise rejects): ERR_TIMEOUT after `timeout`; the signal's reason when `signal`
+   * aborts; ERR_CLOSED when the store is closed; ERR_INVALID_KEY, ERR_INVALID_OPTION; whatever
+   * `predicate` throws.
+   *
+   * @example const parsed = await stages.waitFor('parsed', { timeout: 60000 })
+   */
+  waitFor(key: string, options?: WaitForOptions<T>): Promise<T>
+
+  /**
    * Writes a value and returns the entry's new version. When it returns, the value is on the disk
    * and visible to every process.
    *
@@ -520,6 +601,75 @@ export interface DeleteOptions {
 export interface ClearOptions {
   /** Only keys that begin with this. Default: all. */
   prefix?: string
+}
+
+// ------------------------------------------------------------------------------------ watching
+
+/** Where a watch begins and how it ends. */
+export interface WatchOptions {
+  /**
+   * Ends the loop when it aborts, also when it has aborted before. The loop ends as with `break`,
+   * without an error.
+   *
+   * @example tasks.watch({ signal: AbortSignal.timeout(60000) })
+   */
+  signal?: AbortSignal
+  /**
+   * Resume after the commit of this version: remember `change.version` once you have handled a
+   * change with `last`, and nothing is missed or told twice.
+   *
+   * A version that the kept history does not reach back to (see {@link HistoryOptions}), or from
+   * before a restored backup, gives one 'reset', then the current state.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION for anything but a whole number from 0.
+   *
+   * @example tasks.watch({ since: progress.get('handled', 0) })
+   */
+  since?: number
+}
+
+/** What to watch in a namespace: a key, or the keys that begin with a prefix, or all. */
+export interface WatchNamespaceOptions extends WatchOptions {
+  /** One key. Not together with `prefix`. */
+  key?: string
+  /** The beginning of keys. Default: '', all keys. */
+  prefix?: string
+}
+
+/** What to watch in a store. */
+export interface WatchStoreOptions extends WatchOptions {
+  /** The beginning of the names of namespaces. Default: '', all namespaces. */
+  prefix?: string
+}
+
+/**
+ * One change. Those of one commit share a version and come one after another; `last` marks the
+ * final one of its commit that this watcher is told.
+ *
+ * - 'set': an entry was written.
+ * - 'delete': it was deleted; 'expire': its time to live was over.
+ * - 'clear': all keys of the namespace, or those that begin with `prefix`, were deleted at once.
+ * - 'reset': changes were missed, and the current state follows; drop what you have remembered.
+ */
+export type Change<T = unknown> = { last: boolean } & (
+  | { type: 'set'; namespace: string; key: string; version: number; value: T }
+  | { type: 'delete' | 'expire'; namespace: string; key: string; version: number }
+  | { type: 'clear'; namespace: string; prefix?: string; version: number }
+  | { type: 'reset'; version: number }
+)
+
+/** How long to wait for a key, and for what. */
+export interface WaitForOptions<T> {
+  /** What the value must satisfy. Default: nothing, any value will do. */
+  predicate?: (value: T) => boolean
+  /** Ends the wait: the promise rejects with `signal.reason`. */
+  signal?: AbortSignal
+  /**
+   * Milliseconds to wait, at most 2,147,483,647 (24.8 days); 0: now or never. Default: no limit.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION.
+   */
+  timeout?: number
 }
 
 // ------------------------------------------------------------------------------------ the rest

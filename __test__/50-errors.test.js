@@ -104,10 +104,8 @@ test('setMany has no ifVersion: many keys have many versions', (t) => {
 })
 
 test('what later releases add is absent or refused, not half there', (t) => {
-  const { store, namespace } = setting(t)
-  const ofStore = ['transaction', 'watch', 'useQueue', 'async']
-  for (const name of ofStore) assert.equal(name in store, false, name)
-  for (const name of ['watch', 'waitFor']) assert.equal(name in namespace, false, name)
+  const { store } = setting(t)
+  for (const name of ['async']) assert.equal(name in store, false, name)
   const path = temporaryDirectory(t)
   for (const option of ['durability', 'flushInterval', 'busyTimeout']) {
     throwsCode(() => openStore({ path, [option]: 5 }), 'ERR_INVALID_OPTION', {

@@ -6,6 +6,7 @@ import {
   listNamespaces,
   openStore,
   useNamespace,
+  type Change,
   type DataStore,
   type Entry,
   type ErrorCode,
@@ -92,15 +93,9 @@ exactly<() => unknown>()(scoped)
 // @ts-expect-error not built yet
 store.transaction
 // @ts-expect-error not built yet
-store.watch
-// @ts-expect-error not built yet
 store.useQueue
 // @ts-expect-error not built yet
 store.async
-// @ts-expect-error not built yet
-store.useNamespace('n').watch
-// @ts-expect-error not built yet
-store.useNamespace('n').waitFor
 
 // A namespace of a type
 
@@ -222,6 +217,33 @@ store.useNamespace('tasks', { schema: {} })
 const namespaceOptions: NamespaceOptions<Task> = { schema: plain }
 exactly<Namespace<Task>>()(store.useNamespace('tasks', namespaceOptions))
 
+// Watching
+
+async function watches(signal: AbortSignal) {
+  const tasks = store.useNamespace<Task>('tasks')
+  exactly<AsyncIterableIterator<Change<Task>>>()(tasks.watch())
+  for await (const change of tasks.watch({ prefix: 'a', since: 5, signal })) {
+    exactly<boolean>()(change.last)
+    exactly<number>()(change.version)
+    if (change.type === 'set') exactly<Task>()(change.value)
+    if (change.type === 'clear') exactly<string | undefined>()(change.prefix)
+    if (change.type === 'expire') exactly<string>()(change.key)
+    // @ts-expect-error a reset names no key
+    if (change.type === 'reset') change.key
+  }
+  exactly<AsyncIterableIterator<Change>>()(store.watch({ prefix: 'pipeline:' }))
+  // @ts-expect-error a store has no keys
+  store.watch({ key: 'k' })
+  // @ts-expect-error a version is a number
+  tasks.watch({ since: '5' })
+  exactly<Task>()(await tasks.waitFor('t1', { predicate: (task) => task.done, timeout: 5, signal }))
+  // @ts-expect-error tasks have no such property
+  tasks.waitFor('t1', { predicate: (task) => task.missing })
+}
+openStore({ history: { maxBytes: 1 << 20, maxAge: 60_000 } })
+// @ts-expect-error misspelled
+openStore({ history: { maxByte: 1 } })
+
 // Errors
 
 declare const thrown: unknown
@@ -237,8 +259,8 @@ const code: ErrorCode = 'ERR_CONFLICT'
 // @ts-expect-error no such code
 const unknownCode: ErrorCode = 'ERR_WHATEVER'
 // @ts-expect-error a code of what is not built yet
-const laterCode: ErrorCode = 'ERR_LEASE_LOST'
+const laterCode: ErrorCode = 'ERR_BUSY'
 // @ts-expect-error errors are made by the package
 const made = new DataStoreError()
 
-export { code, laterCode, made, namespaceOptions, unknownCode }
+export { code, laterCode, made, namespaceOptions, unknownCode, watches }
