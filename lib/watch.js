@@ -21,6 +21,8 @@ class Watcher {
   /** Changes that were read, the next one last. */
   #ready = []
   #isDone = false
+  /** Whether this turn of the event loop has read already. */
+  #hasRead = false
   #forgetSignal = () => {}
 
   /** For `watch` below only. */
@@ -53,6 +55,10 @@ class Watcher {
         this.#pending.shift().resolve({ value: undefined, done: true })
       } else if (this.#ready.length > 0) {
         this.#pending.shift().resolve({ value: this.#ready.pop(), done: false })
+      } else if (this.#hasRead) {
+        // A long history must not keep timers and other events waiting: the rest comes next turn,
+        // when #hasRead is false again.
+        return
       } else if (!this.#read()) {
         return
       }
@@ -69,7 +75,14 @@ class Watcher {
       else this.#pending.shift().reject(error)
       return true
     }
-    if (this.#ready.length > 0) return true
+    if (this.#ready.length > 0) {
+      this.#hasRead = true
+      setImmediate(() => {
+        this.#hasRead = false
+        this.#serve()
+      })
+      return true
+    }
     waitFor(this.#id, () => this.#serve())
     return false
   }

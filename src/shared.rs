@@ -264,8 +264,26 @@ impl Shared {
         if handles.is_shut_down {
             return Err(Error::Closed);
         }
-        let readers = lock(&self.readers);
-        let readers: Vec<Arc<Reader>> = readers.iter().filter_map(Weak::upgrade).collect();
+        handles.epoch += 1;
+        let map_bytes = self.map_bytes.saturating_add(extra_bytes);
+        let epoch = handles.epoch;
+        // If this fails (no memory, no descriptors), the next call that needs it tries again.
+        self.replace_environment(handles, || {
+            Environment::open(&self.dir, map_bytes, epoch)
+                .map(|environment| Some(environment.into()))
+        })
+    }
+
+    /// Drops the environment, when nobody in this process reads or copies it any more, and gives
+    /// everybody the next one, if there is one.
+    fn replace_environment(
+        &self,
+        handles: &mut Handles,
+        next: impl FnOnce() -> Result<Option<Arc<Environment>>>,
+    ) -> Result<()> {
+        // Locked to the end: no reader is made meanwhile.
+        let list = lock(&self.readers);
+        let readers: Vec<Arc<Reader>> = list.iter().filter_map(Weak::upgrade).collect();
         let mut states: Vec<_> = readers.iter().map(|reader| reader.lock()).collect();
         self.pins.wait_until_released();
         for state in &mut states {
@@ -273,15 +291,10 @@ impl Shared {
         }
         handles.by_name.clear();
         handles.environment = None;
-        handles.epoch += 1;
-        let map_bytes = self.map_bytes.saturating_add(extra_bytes);
-        // If this fails (no memory, no descriptors), the next call that needs it tries again.
-        let environment = Environment::open(&self.dir, map_bytes, handles.epoch)?;
-        let environment = Arc::new(environment);
+        handles.environment = next()?;
         for state in &mut states {
-            state.replace(Some(&environment));
+            state.replace(handles.environment.as_ref());
         }
-        handles.environment = Some(environment);
         Ok(())
     }
 
@@ -293,16 +306,9 @@ impl Shared {
         self.signals.shut_down(self);
         let _writer = self.lock_writer();
         let mut handles = lock(&self.handles);
-        let readers: Vec<Arc<Reader>> =
-            lock(&self.readers).iter().filter_map(Weak::upgrade).collect();
-        let mut states: Vec<_> = readers.iter().map(|reader| reader.lock()).collect();
-        self.pins.wait_until_released();
-        for state in &mut states {
-            state.replace(None);
-        }
-        handles.by_name.clear();
-        handles.environment = None;
         handles.is_shut_down = true;
+        // Opening none cannot fail.
+        let _ = self.replace_environment(&mut handles, || Ok(None));
         // Last: as long as the file is mapped, no second copy may open it.
         *lock(&self.guard) = None;
     }
@@ -313,12 +319,15 @@ impl Shared {
         self.alarm.ring();
     }
 
-    /// Has the maintenance thread look for expired entries at once, where this process may.
-    pub fn sweep_soon(&self) {
-        if self.may_write.load(Ordering::Relaxed) {
+    /// Has the maintenance thread look for expired entries at once. Returns whether this process
+    /// may remove them.
+    pub fn sweep_soon(&self) -> bool {
+        let may_write = self.may_write.load(Ordering::Relaxed);
+        if may_write {
             self.owes_sweep_now.store(true, Ordering::SeqCst);
             self.alarm.ring();
         }
+        may_write
     }
 
     /// Runs `read` on a new snapshot of a reader that no session owns, and ends the snapshot.

@@ -238,6 +238,8 @@ impl Session {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         self.check_open()?;
         let version = self.version()?;
+        // Made before the registry is locked: it takes locks that come before that one.
+        let reader = self.shared.new_reader()?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let mut registry = lock(&self.shared.signals.registry);
         if registry.is_shut_down {
@@ -245,7 +247,7 @@ impl Session {
         }
         if !registry.is_running {
             registry.seen = version;
-            start(&self.shared)?;
+            start(&self.shared, reader)?;
             registry.is_running = true;
         }
         registry.interests.add(&interest, id);
@@ -268,8 +270,7 @@ fn address(session: &Session) -> usize {
     std::ptr::from_ref(session).addr()
 }
 
-fn start(shared: &Arc<Shared>) -> Result<()> {
-    let reader = shared.new_reader()?;
+fn start(shared: &Arc<Shared>, reader: Arc<Reader>) -> Result<()> {
     let its_shared = Arc::clone(shared);
     let thread = std::thread::Builder::new()
         .name("commonhold-signals".into())
@@ -331,12 +332,11 @@ fn deal_out(shared: &Shared, reader: &Reader) -> Result<Duration> {
     })?;
     let Some(due_ms) = due_ms else { return Ok(LONGEST_WAIT) };
     let left = Duration::from_millis(due_ms.saturating_sub(now_ms()));
-    if left.is_zero() {
-        // Its change is for somebody who waits.
-        shared.sweep_soon();
+    // Who waits is to be told of its removal.
+    if left.is_zero() && shared.sweep_soon() {
         return Ok(SWEEP_WAIT);
     }
-    Ok(left.min(LONGEST_WAIT))
+    Ok(if left.is_zero() { LONGEST_WAIT } else { left.min(LONGEST_WAIT) })
 }
 
 fn deal_history(
