@@ -83,7 +83,8 @@ export interface OpenOptions {
  */
 export interface HistoryOptions {
   /**
-   * Bytes of the pages that hold the history. A change takes about 20 bytes and its names.
+   * Bytes of the pages that hold the history. A commit takes about 40 bytes, and each change in
+   * it the bytes of its key and 3 more; a namespace's name counts once.
    *
    * Default: 16 MiB. At least 64 KiB.
    *
