@@ -164,7 +164,7 @@ class Namespace {
     const { ttl, metadata } = checkOptions(options, SET_MANY_OPTIONS, 'setMany')
     const ttlMs = checkTtl(ttl) ?? NO_TTL
     const json = checkMetadata(metadata)
-    return packEntries(entries, (value, key) => validate(this.#schema, value, key),
+    return packEntries(entries, (value, key) => validate(this.#schema, value, key), 'setMany',
       (packed, bytes) => native.setMany(this.#native, packed, bytes, ttlMs, json))
   }
 

@@ -103,10 +103,10 @@ function checkFunction (value, name) {
   return value
 }
 
-/** A namespace's name; its length and characters are checked where it is used first. */
-function checkName (name) {
+/** The name of a namespace or queue; its length and characters are checked where it is used first. */
+function checkName (name, of = 'namespace') {
   if (typeof name !== 'string') {
-    throw typeError('ERR_INVALID_NAMESPACE', 'the name of a namespace is a string')
+    throw typeError('ERR_INVALID_NAMESPACE', `the name of a ${of} is a string`)
   }
   if (!name.isWellFormed()) {
     throw new DataStoreError('ERR_INVALID_NAMESPACE', 'the name has a lone surrogate')
@@ -139,6 +139,17 @@ const KINDS = [
   [isArrayBuffer, 'a typed array'],
   [ArrayBuffer.isView, 'a typed array']
 ]
+
+/** A task's id; its length is checked by the store. */
+function checkTaskId (id) {
+  if (typeof id !== 'string') {
+    throw typeError('ERR_INVALID_KEY', `a task's id is a string, not ${kindOf(id)}`)
+  }
+  if (!id.isWellFormed()) {
+    throw new DataStoreError('ERR_INVALID_KEY', "a task's id is a well-formed string")
+  }
+  return id
+}
 
 /** The keys of an iterable. */
 function checkKeys (keys) {
@@ -229,6 +240,7 @@ module.exports = {
   checkName,
   checkKey,
   checkKeys,
+  checkTaskId,
   checkMetadata,
   kindOf
 }

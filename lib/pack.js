@@ -13,8 +13,9 @@ const KEPT_BYTES = 1024 * 1024
 
 let kept = Buffer.allocUnsafeSlow(FIRST_BYTES)
 
-/** Calls `send(buffer, bytes)` with what the entries make, and returns its result. */
-function packEntries (entries, validate, send) {
+/** Calls `send(buffer, bytes)` with what the entries make, and returns its result; `call` names
+ *  the caller in messages. */
+function packEntries (entries, validate, call, send) {
   // Taken, so that an entry's getter that calls setMany gets a buffer of its own.
   let buffer = kept ?? Buffer.allocUnsafeSlow(FIRST_BYTES)
   kept = undefined
@@ -27,7 +28,7 @@ function packEntries (entries, validate, send) {
     const bytes = encode(validate(value, key), key)
     // A UTF-16 code unit takes at most three bytes of UTF-8.
     const needed = end + 8 + key.length * 3 + bytes.length
-    if (needed > buffer.length) buffer = grow(buffer, end, needed)
+    if (needed > buffer.length) buffer = grow(buffer, end, needed, call)
     const keyBytes = buffer.write(key, end + 4)
     buffer.writeUInt32LE(keyBytes, end)
     end += 4 + keyBytes
@@ -42,10 +43,10 @@ function packEntries (entries, validate, send) {
   }
 }
 
-function grow (buffer, end, needed) {
+function grow (buffer, end, needed, call) {
   if (needed > MAX_BYTES) {
     throw rangeError('ERR_VALUE_TOO_LARGE',
-      `one setMany takes at most ${MAX_BYTES} bytes: split the entries over several calls`)
+      `one ${call} takes at most ${MAX_BYTES} bytes: split the entries over several calls`)
   }
   const larger = Buffer.allocUnsafeSlow(Math.min(MAX_BYTES, Math.max(needed, buffer.length * 2)))
   buffer.copy(larger, 0, 0, end)

@@ -6,6 +6,7 @@ const path = require('node:path')
 const native = require('./native')
 const { DataStoreError, makeError, retryableCodes, typeError } = require('./errors')
 const { Namespace } = require('./namespace')
+const { Queue } = require('./queue')
 const { watch } = require('./watch')
 const { checkOptions, checkInteger, checkBoolean, checkString, checkName } = require('./options')
 
@@ -49,6 +50,10 @@ class DataStore {
 
   useNamespace (name, options) {
     return new Namespace(this.#handle(), checkName(name), options)
+  }
+
+  useQueue (name, options) {
+    return new Queue(this.#handle(), name, options)
   }
 
   listNamespaces (options) {

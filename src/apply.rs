@@ -11,6 +11,7 @@ use crate::environment::{Database, Environment, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{encode_row, row_key};
 use crate::limits::MAX_METADATA_BYTES;
+use crate::queue::apply::QueueChanges;
 use crate::range::prefix_bounds;
 use crate::record::{Expiry, Head, Record, namespace_seed, write_head};
 use crate::value;
@@ -38,6 +39,7 @@ pub(crate) struct Application<'a, 'txn, 'env> {
     /// Rows of the expiry index that were removed although no record belonged to them.
     pub stray_rows: u32,
     pub history: Recorder,
+    pub queues: QueueChanges,
     pub scratch: &'a mut Vec<u8>,
 }
 
@@ -113,6 +115,7 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             Mutation::Delete { namespace, key } => self.delete(namespace, key),
             Mutation::Clear { namespace, prefix } => self.clear(namespace, prefix),
             Mutation::Expire { namespace, key, row_key } => self.expire(namespace, key, row_key),
+            Mutation::Queue { queue, ref step } => self.apply_step(queue, step),
         }
     }
 
@@ -131,6 +134,7 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             }
             .map_err(|error| lmdb_error("write the catalogue", error))?;
         }
+        any |= self.finish_queues()?;
         self.history.finish(self.txn, limits)?;
         Ok(any)
     }

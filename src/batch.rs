@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_NAMESPACES, MAX_TTL_MS, MAX_VALUE_BYTES};
-use crate::names::{check_key, check_namespace};
+use crate::names::{check_key, check_namespace, check_task_id};
+use crate::queue::ClaimedTask;
+use crate::queue::apply::Step;
 
 /// What becomes of an entry's time to live when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +60,30 @@ pub(crate) enum Mutation<'a> {
         key: &'a str,
         row_key: &'a [u8],
     },
+    /// One step of a queue.
+    Queue {
+        queue: &'a str,
+        step: Step<'a>,
+    },
 }
 
 /// What one mutation did.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The entry was written.
     Set,
     /// The number after an increment.
     Incremented(f64),
-    /// How many live entries were removed.
+    /// How many live entries, or tasks, were removed.
     Removed(u64),
+    /// A step of a queue was taken that either succeeds or fails the batch.
+    Stepped,
+    /// The task that was claimed, if one was ready.
+    Claimed(Option<Box<ClaimedTask>>),
+    /// Whether a lease was still held.
+    Kept(bool),
+    /// How many dead tasks were brought back.
+    Restored(u64),
 }
 
 /// Preconditions and mutations over at most 100 namespaces.
@@ -151,14 +166,7 @@ impl<'a> Batch<'a> {
             )));
         }
         self.writes_expiry |= matches!(ttl, Ttl::AfterMs(_));
-        self.bytes += key.len() + value.len();
-        if self.bytes > MAX_BATCH_BYTES {
-            return Err(Error::ValueTooLarge {
-                what: "the batch",
-                bytes: self.bytes,
-                limit: MAX_BATCH_BYTES,
-            });
-        }
+        self.add_bytes(key.len() + value.len())?;
         self.mutations.push(Mutation::Set { namespace, key, value, ttl, metadata });
         Ok(())
     }
@@ -185,11 +193,57 @@ impl<'a> Batch<'a> {
         self.mutations.push(Mutation::Clear { namespace, prefix });
     }
 
-    /// Whether the batch only removes entries.
+    /// Adds a task to a queue. `item` is one MessagePack value.
+    pub(crate) fn push_task(
+        &mut self,
+        queue: &'a str,
+        id: &'a str,
+        item: &'a [u8],
+        delay_ms: u64,
+    ) -> Result<()> {
+        check_task_id(id)?;
+        if delay_ms > MAX_TTL_MS {
+            return Err(Error::InvalidOption(format!(
+                "a delay is at most {MAX_TTL_MS} milliseconds"
+            )));
+        }
+        self.step(queue, Step::Push { id, item, delay_ms })
+    }
+
+    /// Takes a step of a queue. The caller has checked the queue's name.
+    pub(crate) fn step(&mut self, queue: &'a str, step: Step<'a>) -> Result<()> {
+        let (what, value) = match step {
+            Step::Push { id, item, .. } => {
+                self.bytes += id.len();
+                ("the item", item)
+            }
+            Step::Complete { result, .. } => ("the result", result.unwrap_or_default()),
+            _ => ("", &[][..]),
+        };
+        if value.len() > MAX_VALUE_BYTES {
+            let (bytes, limit) = (value.len(), MAX_VALUE_BYTES);
+            return Err(Error::ValueTooLarge { what, bytes, limit });
+        }
+        self.add_bytes(value.len())?;
+        self.mutations.push(Mutation::Queue { queue, step });
+        Ok(())
+    }
+
+    fn add_bytes(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes;
+        if self.bytes <= MAX_BATCH_BYTES {
+            return Ok(());
+        }
+        Err(Error::ValueTooLarge { what: "the batch", bytes: self.bytes, limit: MAX_BATCH_BYTES })
+    }
+
+    /// Whether the batch only removes entries or tasks.
     pub(crate) fn only_removes(&self) -> bool {
-        self.mutations
-            .iter()
-            .all(|mutation| !matches!(mutation, Mutation::Set { .. } | Mutation::Increment { .. }))
+        self.mutations.iter().all(|mutation| match mutation {
+            Mutation::Set { .. } | Mutation::Increment { .. } => false,
+            Mutation::Queue { step, .. } => matches!(step, Step::Clear),
+            Mutation::Delete { .. } | Mutation::Clear { .. } | Mutation::Expire { .. } => true,
+        })
     }
 
     /// Bytes of the keys and values that the batch writes.

@@ -21,6 +21,7 @@ use crate::filesystem::available_bytes;
 use crate::limits::{
     MAX_BATCH_NAMESPACES, MAX_VERSION, REMOVAL_RESERVE_BYTES, SWEEP_ENTRIES_PER_COMMIT,
 };
+use crate::queue::apply::QueueChanges;
 use crate::shared::{Shared, WriterState};
 
 /// What a batch did.
@@ -357,6 +358,7 @@ fn apply<'txn>(
         sequence: 0,
         stray_rows: 0,
         history: Recorder::new(environment.changes, version, now_ms),
+        queues: QueueChanges::default(),
         scratch: &mut writer.scratch,
     };
     for precondition in &batch.preconditions {

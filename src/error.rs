@@ -17,6 +17,10 @@ pub enum Error {
     #[error("invalid namespace name: {0}")]
     InvalidNamespace(String),
 
+    /// A queue's name is empty, too long, or contains a control character.
+    #[error("invalid name of a queue: {0}")]
+    InvalidQueueName(String),
+
     /// A value cannot be stored.
     #[error("invalid value: {0}")]
     InvalidValue(String),
@@ -289,7 +293,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::InvalidKey(_) => Code::InvalidKey,
-            Error::InvalidNamespace(_) => Code::InvalidNamespace,
+            Error::InvalidNamespace(_) | Error::InvalidQueueName(_) => Code::InvalidNamespace,
             Error::InvalidValue(_) => Code::InvalidValue,
             Error::InvalidOption(_) => Code::InvalidOption,
             Error::KeyTooLong { .. } => Code::KeyTooLong,

@@ -73,6 +73,24 @@ pub const HISTORY_TRIM_INTERVAL: usize = 16;
 /// Rows of the history that a commit removes at most, and two for each one that it adds.
 pub const HISTORY_TRIM_ROWS: usize = 64;
 
+/// Longest id of a task, in bytes of UTF-8.
+pub const MAX_TASK_ID_BYTES: usize = 1_024;
+
+/// Longest lease of a task, in milliseconds: a day.
+pub const MAX_LEASE_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Most claims that a queue can allow before a task is dead.
+pub const MAX_TASK_ATTEMPTS: u32 = 1_000_000;
+
+/// How much is kept of the error of a failed task, in bytes of UTF-8.
+pub const MAX_TASK_ERROR_BYTES: usize = 4 * 1024;
+
+/// Due tasks, and tasks out of budget, that one claim sees to at most.
+pub const QUEUE_ROWS_PER_CLAIM: usize = 64;
+
+/// The least time between two renewals of a lease, in milliseconds.
+pub const MIN_RENEWAL_INTERVAL_MS: u64 = 5;
+
 /// Versions stay exact in a JavaScript number.
 pub const MAX_VERSION: u64 = (1 << 53) - 1;
 

@@ -1,7 +1,7 @@
 //! What a key and a namespace name may be.
 
 use crate::error::{Error, Result};
-use crate::limits::{MAX_KEY_BYTES, MAX_NAMESPACE_BYTES};
+use crate::limits::{MAX_KEY_BYTES, MAX_NAMESPACE_BYTES, MAX_TASK_ID_BYTES};
 
 /// Accepts any string of 1 to 1,978 bytes.
 pub(crate) fn check_key(key: &str) -> Result<()> {
@@ -10,6 +10,25 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
         bytes if bytes > MAX_KEY_BYTES => Err(Error::KeyTooLong { bytes, limit: MAX_KEY_BYTES }),
         _ => Ok(()),
     }
+}
+
+/// Accepts any string of 1 to 1,024 bytes.
+pub(crate) fn check_task_id(id: &str) -> Result<()> {
+    match id.len() {
+        0 => Err(Error::InvalidKey("a task's id has at least one character".into())),
+        bytes if bytes > MAX_TASK_ID_BYTES => {
+            Err(Error::KeyTooLong { bytes, limit: MAX_TASK_ID_BYTES })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Accepts for a queue what a namespace may be called.
+pub(crate) fn check_queue(name: &str) -> Result<()> {
+    check_namespace(name).map_err(|error| match error {
+        Error::InvalidNamespace(problem) => Error::InvalidQueueName(problem),
+        error => error,
+    })
 }
 
 /// Accepts any string of 1 to 512 bytes without control characters.
@@ -46,6 +65,18 @@ mod tests {
             check_key(&"k".repeat(MAX_KEY_BYTES + 1)),
             Err(Error::KeyTooLong { bytes: 1_979, limit: 1_978 })
         ));
+    }
+
+    #[test]
+    fn ids_of_tasks_are_accepted_up_to_the_limit_and_refused_one_past_it() {
+        check_task_id(&"i".repeat(MAX_TASK_ID_BYTES)).unwrap();
+        assert!(matches!(check_task_id(""), Err(Error::InvalidKey(_))));
+        assert!(matches!(
+            check_task_id(&"i".repeat(MAX_TASK_ID_BYTES + 1)),
+            Err(Error::KeyTooLong { bytes: 1_025, limit: 1_024 })
+        ));
+        check_queue("jobs").unwrap();
+        assert!(matches!(check_queue("\n"), Err(Error::InvalidQueueName(_))));
     }
 
     #[test]

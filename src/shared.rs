@@ -19,6 +19,7 @@ use crate::guard::{self, ProcessGuard, ProcessInfo, SnapshotSlot};
 use crate::limits::MAX_HANDLES;
 use crate::location::identity;
 use crate::maintenance::{Alarm, Maintenance};
+use crate::queue::Renewals;
 use crate::reader::{Pins, Reader};
 use crate::signals::Signals;
 use crate::wake::Wake;
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pins: Arc<Pins>,
     alarm: Arc<Alarm>,
     maintenance: Mutex<Option<Maintenance>>,
+    /// The leases that are renewed while the code of their workers runs.
+    pub renewals: Renewals,
     /// Why no more writes are accepted.
     poison: Mutex<Option<String>>,
     /// Whether this process ever wrote: only writers sweep.
@@ -101,6 +104,7 @@ impl Shared {
             pins: Arc::default(),
             alarm: Arc::default(),
             maintenance: Mutex::default(),
+            renewals: Renewals::default(),
             poison: Mutex::default(),
             has_written: AtomicBool::new(false),
             owes_sweep: AtomicBool::new(false),
@@ -300,10 +304,11 @@ impl Shared {
 
     /// Ends everything. Called once, by the registry, when the last handle closes.
     pub fn shut_down(&self) {
-        // Without the lock: the thread takes locks of its own while it ends.
+        // Without a lock: the threads take locks of their own while they end.
         let maintenance = lock(&self.maintenance).take();
         drop(maintenance);
         self.signals.shut_down(self);
+        self.renewals.stop();
         let _writer = self.lock_writer();
         let mut handles = lock(&self.handles);
         handles.is_shut_down = true;

@@ -18,6 +18,7 @@ use crate::limits::{DEFAULT_MAP_BYTES, MAX_READERS, MIN_MAP_BYTES};
 use crate::marker::{self, Marker};
 use crate::namespace::Namespace;
 use crate::preflight::{self, Found};
+use crate::queue::{Queue, QueueOptions};
 use crate::range::{is_empty, prefix_bounds};
 use crate::reader::{PinnedEnvironment, Reader, ReaderState};
 use crate::record::clip_agent;
@@ -53,7 +54,7 @@ pub(crate) struct Session {
     pub reader: Arc<Reader>,
     agent: String,
     read_only: bool,
-    closed: AtomicBool,
+    pub closed: Arc<AtomicBool>,
 }
 
 /// The stores that this process has open, by canonical path (hazard 8).
@@ -100,7 +101,7 @@ impl Store {
             .or_insert_with(|| Registered { shared: Arc::clone(&shared), sessions: 0 })
             .sessions += 1;
         let agent = clip_agent(options.agent.as_deref().unwrap_or("unknown")).to_owned();
-        let (read_only, closed) = (options.read_only, AtomicBool::new(false));
+        let (read_only, closed) = (options.read_only, Arc::default());
         Ok(Store { session: Arc::new(Session { shared, reader, agent, read_only, closed }) })
     }
 
@@ -117,6 +118,11 @@ impl Store {
     /// A view of one namespace. Nothing is written by this call.
     pub fn namespace(&self, name: &str) -> Result<Namespace> {
         Namespace::new(Arc::clone(&self.session), name)
+    }
+
+    /// A view of one queue. Nothing is written by this call.
+    pub fn queue(&self, name: &str, options: QueueOptions) -> Result<Queue> {
+        Queue::new(Arc::clone(&self.session), name, options)
     }
 
     /// The names, beginning with `prefix`, of namespaces that hold a live entry, in byte order.
@@ -159,12 +165,15 @@ impl Session {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// Fails if the handle was closed or may not write.
+    pub fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        if self.read_only { Err(Error::ReadOnly) } else { Ok(()) }
+    }
+
     /// The one way to write.
     pub fn commit(&self, batch: &Batch) -> Result<Committed> {
-        self.check_open()?;
-        if self.read_only {
-            return Err(Error::ReadOnly);
-        }
+        self.check_writable()?;
         self.shared.commit(&self.agent, batch)
     }
 

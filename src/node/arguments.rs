@@ -44,12 +44,17 @@ impl Call<'_> {
         Ok(boolean)
     }
 
-    /// A string argument that the face has checked; `None` for undefined.
-    pub fn optional_string(&self, index: usize) -> Returned<Option<String>> {
+    /// Whether an argument is undefined.
+    pub fn is_undefined(&self, index: usize) -> Returned<bool> {
         let mut kind = 0;
         // SAFETY: plain Node-API call.
         check(unsafe { sys::napi_typeof(self.env, self.argument(index), &mut kind) })?;
-        if kind == sys::ValueType::napi_undefined {
+        Ok(kind == sys::ValueType::napi_undefined)
+    }
+
+    /// A string argument that the face has checked; `None` for undefined.
+    pub fn optional_string(&self, index: usize) -> Returned<Option<String>> {
+        if self.is_undefined(index)? {
             return Ok(None);
         }
         self.string(self.argument(index)).map(Some)
@@ -88,6 +93,11 @@ impl Call<'_> {
             }
             Ok(std::slice::from_raw_parts(data.cast(), bytes))
         }
+    }
+
+    /// The bytes of a buffer argument, as `buffer`; `None` for undefined.
+    pub fn optional_buffer(&self, index: usize) -> Returned<Option<&[u8]>> {
+        if self.is_undefined(index)? { Ok(None) } else { self.buffer(index).map(Some) }
     }
 
     /// Reads a key argument into the thread's scratch and lends it to `body`.
@@ -173,6 +183,36 @@ impl Call<'_> {
             })
             .collect()
     }
+}
+
+/// Key and value of each entry in the first so many bytes (a number argument) of a buffer argument:
+/// key, value, key, value ..., each after its length as a little-endian u32.
+pub(super) fn packed<'c>(
+    call: &'c Call,
+    buffer: usize,
+    bytes: usize,
+) -> Returned<Vec<(&'c str, &'c [u8])>> {
+    let bytes = call.number(bytes)? as usize;
+    let mut rest = call.buffer(buffer)?.get(..bytes).unwrap_or_default();
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        let key = take(&mut rest).and_then(|key| std::str::from_utf8(key).ok());
+        let value = take(&mut rest);
+        let (Some(key), Some(value)) = (key, value) else {
+            let message = "ill-packed entries".into();
+            return Err(Thrown::Argument("type", "ERR_INVALID_OPTION", message));
+        };
+        entries.push((key, value));
+    }
+    Ok(entries)
+}
+
+/// A length and as many bytes.
+fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let (taken, left) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *rest = left;
+    Some(taken)
 }
 
 fn invalid_key(message: &str) -> Thrown {

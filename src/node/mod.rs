@@ -11,6 +11,7 @@ mod call;
 mod context;
 mod namespace;
 mod output;
+mod queue;
 mod results;
 mod scan;
 mod signals;
@@ -31,6 +32,7 @@ pub fn add_raw_callbacks(exports: Object<'_>, env: Env) -> napi::Result<()> {
     let all = [
         store::CALLBACKS,
         namespace::CALLBACKS,
+        queue::CALLBACKS,
         scan::CALLBACKS,
         signals::CALLBACKS,
         watch::CALLBACKS,

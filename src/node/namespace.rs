@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::call::{Call, RawCallback, Returned, Thrown, callbacks};
+use super::arguments::packed;
+use super::call::{Call, RawCallback, Returned, callbacks};
 use super::output::{HEADER_BYTES, Writer, write_text};
 use crate::error::Error;
 use crate::{Batch, EntryHead, MetadataPatch, Namespace, Store, Ttl};
@@ -145,26 +146,14 @@ fn set(call: &mut Call) -> Returned {
     call.return_number(version as f64)
 }
 
-/// (namespace, packed, bytes, ttl, metadata?) -> count. `packed` holds key, value, key, value ...,
-/// each after its length as a little-endian u32.
+/// (namespace, packed, bytes, ttl, metadata?) -> count; `packed` as `packed` reads it
 fn set_many(call: &mut Call) -> Returned {
     let namespace = the_namespace(call)?;
-    let bytes = call.number(2)? as usize;
     let (ttl, metadata) = (ttl(call, 3)?, metadata(call, 4)?);
-    let mut packed = call.buffer(1)?.get(..bytes).unwrap_or_default();
     let mut batch = Batch::new();
     let index = batch.namespace(namespace.name())?;
     let mut count = 0;
-    while !packed.is_empty() {
-        let key = take(&mut packed).and_then(|key| std::str::from_utf8(key).ok());
-        let value = take(&mut packed);
-        let (Some(key), Some(value)) = (key, value) else {
-            return Err(Thrown::Argument(
-                "type",
-                "ERR_INVALID_OPTION",
-                "ill-packed entries".into(),
-            ));
-        };
+    for (key, value) in packed(call, 1, 2)? {
         batch.set(index, key, value, ttl, metadata.as_ref())?;
         count += 1;
     }
@@ -172,14 +161,6 @@ fn set_many(call: &mut Call) -> Returned {
         namespace.commit(&batch)?;
     }
     call.return_number(f64::from(count))
-}
-
-/// A length and as many bytes.
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk::<4>()?;
-    let (taken, left) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *rest = left;
-    Some(taken)
 }
 
 /// (namespace, key, by) -> sum

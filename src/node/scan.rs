@@ -30,14 +30,15 @@ const VALUE_CHUNK_BYTES: usize = 192 * 1024;
 const SEPARATOR: char = '\0';
 
 struct Scan {
-    namespace: Arc<Namespace>,
+    /// `None` where everything was collected by the call that made the scan.
+    namespace: Option<Arc<Namespace>>,
     with_values: bool,
     state: Mutex<State>,
 }
 
 /// What is left of a scan: chunks that were collected, and a range that was not.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     ready: VecDeque<Chunk>,
     rest: Option<ScanPosition>,
 }
@@ -69,6 +70,7 @@ fn scan(call: &mut Call) -> Returned {
     if whole {
         state.collect(&namespace, with_values, usize::MAX)?;
     }
+    let namespace = Some(namespace);
     call.new_external(Scan { namespace, with_values, state: Mutex::new(state) })
 }
 
@@ -77,9 +79,14 @@ fn read_many(call: &mut Call) -> Returned {
     let namespace = Arc::clone(the_namespace(call)?);
     let mut state = State::default();
     namespace.read_many(&call.keys(1)?, |key, value| {
-        state.chunk_for(key, value.len()).push(key, Some(value));
+        state.push(key, &[value]);
     })?;
-    call.new_external(Scan { namespace, with_values: true, state: Mutex::new(state) })
+    return_collected(call, state)
+}
+
+/// Hands everything that was collected to JavaScript, as a scan.
+pub(super) fn return_collected(call: &Call, state: State) -> Returned {
+    call.new_external(Scan { namespace: None, with_values: true, state: Mutex::new(state) })
 }
 
 /// (scan) -> the keys of the next chunk, as one string separated by U+0000, or as an array where
@@ -88,7 +95,9 @@ fn next_chunk(call: &mut Call) -> Returned {
     let scan: &Scan = call.external(0)?;
     let mut state = lock(&scan.state);
     if state.ready.is_empty() {
-        state.collect(&scan.namespace, scan.with_values, 1)?;
+        if let Some(namespace) = &scan.namespace {
+            state.collect(namespace, scan.with_values, 1)?;
+        }
     }
     let chunk = state.ready.pop_front().unwrap_or_default();
     let mut writer = Writer::new(&mut call.context.output);
@@ -116,13 +125,19 @@ impl State {
             if self.ready.len() >= chunks && !self.has_room(entry.key(), bytes) {
                 return Ok(Visit::Full);
             }
-            self.chunk_for(entry.key(), bytes).push(entry.key(), value);
+            self.chunk_for(entry.key(), bytes).push(entry.key(), value.as_slice());
             Ok(Visit::Taken)
         })?;
         if !done {
             self.rest = Some(rest);
         }
         Ok(())
+    }
+
+    /// Appends a key and its values.
+    pub fn push(&mut self, key: &str, values: &[&[u8]]) {
+        let bytes = values.iter().map(|value| value.len()).sum();
+        self.chunk_for(key, bytes).push(key, values);
     }
 
     fn has_room(&self, key: &str, value_bytes: usize) -> bool {
@@ -147,13 +162,13 @@ impl Chunk {
             && self.values.len() + value_bytes < VALUE_CHUNK_BYTES
     }
 
-    fn push(&mut self, key: &str, value: Option<&[u8]>) {
+    fn push(&mut self, key: &str, values: &[&[u8]]) {
         if !self.ends.is_empty() {
             self.keys.push(SEPARATOR);
         }
         self.keys.push_str(key);
         self.ends.push(self.keys.len());
-        if let Some(value) = value {
+        for value in values {
             // The cast loses nothing: a value has at most 512 MiB.
             self.values.extend_from_slice(&(value.len() as u32).to_le_bytes());
             self.values.extend_from_slice(value);

@@ -1,0 +1,180 @@
+'use strict'
+
+// The face of a queue. Every step of a task is one native call, and one commit.
+
+const { randomUUID } = require('node:crypto')
+const { checkSignal } = require('./abort')
+const native = require('./native')
+const { Consumer } = require('./consume')
+const { drained } = require('./drained')
+const { typeError } = require('./errors')
+const { checkOptions, checkInteger, checkName, checkTaskId } = require('./options')
+const { drain } = require('./output')
+const { packEntries } = require('./pack')
+const { Task } = require('./task')
+
+const DEFAULT_LEASE_MS = 30_000
+const MAX_LEASE_MS = 24 * 60 * 60 * 1000
+const DEFAULT_ATTEMPTS = 5
+const MAX_ATTEMPTS = 1_000_000
+const MAX_DELAY_MS = 315_576_000_000_000
+const STATUSES = ['pending', 'delayed', 'claimed', 'completed', 'dead']
+
+class Queue {
+  #store
+  #native
+  #lease
+
+  /** For DataStore.useQueue only. */
+  constructor (store, name, options) {
+    const { lease, maxAttempts } = checkOptions(options, ['lease', 'maxAttempts'], 'useQueue')
+    this.#lease = checkLease(lease, 'lease') ?? DEFAULT_LEASE_MS
+    const attempts = checkInteger(maxAttempts, 'maxAttempts', 1, MAX_ATTEMPTS) ?? DEFAULT_ATTEMPTS
+    this.#store = store
+    this.#native = native.queue(store, checkName(name, 'queue'), this.#lease, attempts)
+    Object.defineProperty(this, 'name', { value: name, enumerable: true })
+  }
+
+  // -------------------------------------------------------------- tasks in
+
+  push (item, options) {
+    const checked = checkOptions(options, ['id', 'delay'], 'push')
+    const id = checked.id === undefined ? randomUUID() : checkTaskId(checked.id)
+    const delay = checkDelay(checked.delay, 'delay') ?? 0
+    this.#push([[id, item]], delay)
+    return id
+  }
+
+  pushMany (items, options) {
+    if (options !== undefined) {
+      throw typeError('ERR_INVALID_OPTION', 'pushMany takes no options: push() takes id and delay')
+    }
+    if (typeof items?.[Symbol.iterator] !== 'function' || typeof items === 'string') {
+      throw typeError('ERR_INVALID_VALUE', 'pushMany takes an array or another iterable of items')
+    }
+    const tasks = Array.from(items, (item) => [randomUUID(), item])
+    if (tasks.length > 0) this.#push(tasks, 0)
+    return tasks.map(([id]) => id)
+  }
+
+  #push (tasks, delay) {
+    packEntries(tasks, checkItem, 'push',
+      (packed, bytes) => native.pushTasks(this.#native, packed, bytes, delay))
+  }
+
+  // -------------------------------------------------------------- tasks out
+
+  claim () {
+    const scan = native.claimTask(this.#native)
+    if (scan === undefined) return undefined
+    let task
+    drain(scan, true, ([id], [attempt, item]) => {
+      task = new Task(this.#native, this.#lease, id, item, attempt)
+    })
+    return task
+  }
+
+  consume (options) {
+    const { signal } = checkOptions(options, ['signal'], 'consume')
+    return new Consumer(this.#source(), checkSignal(signal))
+  }
+
+  async drained (options) {
+    const { signal } = checkOptions(options, ['signal'], 'drained')
+    checkSignal(signal)
+    const isDrained = () => {
+      const { pending, delayed, claimed } = this.stats()
+      return pending + delayed + claimed === 0
+    }
+    await drained(this.#source(), isDrained, signal)
+  }
+
+  /** What those who wait for the queue need of it. */
+  #source () {
+    return {
+      claim: () => this.claim(),
+      readyIn: () => native.readyIn(this.#native),
+      subscribe: () => native.subscribeQueue(this.#store, this.name)
+    }
+  }
+
+  retryDead () {
+    return native.retryDead(this.#native)
+  }
+
+  clear () {
+    return native.clearQueue(this.#native)
+  }
+
+  // -------------------------------------------------------------- reads
+
+  get (id) {
+    let state
+    drain(native.getTask(this.#native, checkTaskId(id)), true, ([id], frames) => {
+      state = taskState(id, ...frames)
+    })
+    return state
+  }
+
+  list (options) {
+    const { status, limit } = checkOptions(options, ['status', 'limit'], 'list')
+    if (status !== undefined && !STATUSES.includes(status)) {
+      throw typeError('ERR_INVALID_OPTION', `status is one of ${STATUSES.join(', ')}`)
+    }
+    const most = checkInteger(limit, 'limit', 0, Number.MAX_SAFE_INTEGER) ?? -1
+    const states = []
+    drain(native.listTasks(this.#native, status, most), true, (ids, frames) => {
+      ids.forEach((id, n) => states.push(taskState(id, ...frames.slice(3 * n, 3 * n + 3))))
+    })
+    return states
+  }
+
+  results () {
+    const results = {}
+    drain(native.listResults(this.#native), true, (ids, frames) => {
+      ids.forEach((id, n) => {
+        define(results, id, frames[2 * n] ? frames[2 * n + 1] : undefined)
+      })
+    })
+    return results
+  }
+
+  stats () {
+    return JSON.parse(native.queueStats(this.#native))
+  }
+}
+
+function taskState (id, fields, item, result) {
+  const [status, attempt, claimedBy, leaseExpiresAt, error, hasResult] = fields
+  const state = { id, item, status, attempt }
+  if (claimedBy !== null) {
+    state.claimedBy = claimedBy
+    state.leaseExpiresAt = new Date(leaseExpiresAt)
+  }
+  if (hasResult) state.result = result
+  if (error !== null) state.error = error
+  return state
+}
+
+/** An own property, also where the id is "__proto__". */
+function define (object, id, value) {
+  const writable = true
+  Object.defineProperty(object, id, { value, writable, enumerable: true, configurable: true })
+}
+
+function checkItem (item) {
+  if (item === undefined) {
+    throw typeError('ERR_INVALID_VALUE', 'the item of a task is undefined: use null for none')
+  }
+  return item
+}
+
+function checkLease (ms, name) {
+  return checkInteger(ms, `${name} (milliseconds)`, 1, MAX_LEASE_MS)
+}
+
+function checkDelay (ms, name) {
+  return checkInteger(ms, `${name} (milliseconds)`, 0, MAX_DELAY_MS)
+}
+
+module.exports = { Queue }

@@ -1,0 +1,77 @@
+'use strict'
+
+// A task that this worker has claimed. It is the worker's as long as its attempt is the last one.
+
+const native = require('./native')
+const { encode } = require('./codec')
+const { typeError } = require('./errors')
+const { checkOptions, checkInteger } = require('./options')
+
+const MAX_LEASE_MS = 24 * 60 * 60 * 1000
+const MAX_DELAY_MS = 315_576_000_000_000
+
+class Task {
+  #queue
+  #lease
+  #hold
+  #settled = false
+
+  /** For queues only. */
+  constructor (queue, lease, id, item, attempt) {
+    this.#queue = queue
+    this.#lease = lease
+    for (const [name, value] of Object.entries({ id, item, attempt })) {
+      Object.defineProperty(this, name, { value, enumerable: true })
+    }
+  }
+
+  renew (ms) {
+    const lease = checkInteger(ms, 'renew (milliseconds)', 1, MAX_LEASE_MS) ?? this.#lease
+    native.renewTask(this.#queue, this.id, this.attempt, lease)
+  }
+
+  complete (result, options) {
+    if (options !== undefined) throw typeError('ERR_INVALID_OPTION', 'complete takes no options')
+    const bytes = result === undefined ? undefined : encode(result)
+    native.completeTask(this.#queue, this.id, this.attempt, bytes)
+    this.#settle()
+  }
+
+  fail (error, options) {
+    const { retryIn } = checkOptions(options, ['retryIn'], 'fail')
+    const delay = checkInteger(retryIn, 'retryIn (milliseconds)', 0, MAX_DELAY_MS) ?? 0
+    native.failTask(this.#queue, this.id, this.attempt, messageOf(error), delay)
+    this.#settle()
+  }
+
+  #settle () {
+    this.#settled = true
+    Task.release(this)
+  }
+
+  /** Renews the lease natively from now on, until the task is settled or released. */
+  static hold (task) {
+    task.#hold = native.holdTask(task.#queue, task.id, task.attempt)
+  }
+
+  static release (task) {
+    if (task.#hold !== undefined) native.releaseTask(task.#hold)
+    task.#hold = undefined
+  }
+
+  static isSettled (task) {
+    return task.#settled
+  }
+}
+
+/** What a task remembers of an error: its message. */
+function messageOf (error) {
+  try {
+    const message = typeof error?.message === 'string' ? error.message : String(error)
+    return message.toWellFormed()
+  } catch {
+    return 'an error that cannot be shown as a string'
+  }
+}
+
+module.exports = { Task }

@@ -1,0 +1,268 @@
+//! Leased queues: tasks that any agent may push, claim, and finish.
+//!
+//! Every step is one commit through the same path as any write (commit.rs). A claim gives a worker
+//! a lease, judged by the store's clock at commit, and an attempt: the fencing token, which grows
+//! with every claim. Who comes with an older one has lost the task.
+
+pub(crate) mod apply;
+mod read;
+mod renewal;
+mod rows;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+pub use apply::ClaimedTask;
+use apply::{Step, Token};
+use read::{QueueView, Readiness};
+pub use renewal::Hold;
+pub(crate) use renewal::Renewals;
+use rows::TaskRow;
+pub use rows::{QueueStats, TaskStatus};
+
+use crate::batch::{Batch, Outcome};
+use crate::commit::Committed;
+use crate::error::{Error, Result};
+use crate::expiry::now_ms;
+use crate::limits::{MAX_LEASE_MS, MAX_TASK_ATTEMPTS};
+use crate::names::{check_queue, check_task_id};
+use crate::store::Session;
+
+/// How a worker claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Milliseconds for which a claimed task stays with its worker.
+    pub lease_ms: u64,
+    /// Claims before a task is dead.
+    pub max_attempts: u32,
+}
+
+/// A view of one queue. It holds no snapshot and writes nothing by itself.
+pub struct Queue {
+    session: Arc<Session>,
+    name: Box<str>,
+    options: QueueOptions,
+}
+
+/// What a queue knows of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskState<'a> {
+    /// The task's id.
+    pub id: &'a str,
+    /// A delayed task whose time has come is pending.
+    pub status: TaskStatus,
+    /// How often it was claimed.
+    pub attempt: u64,
+    /// While it is claimed: by which agent, and until when, in milliseconds since the epoch.
+    pub claim: Option<(&'a str, u64)>,
+    /// Why the last attempt failed.
+    pub error: Option<&'a str>,
+    /// MessagePack bytes.
+    pub item: &'a [u8],
+    /// MessagePack bytes; `None` also where the result is undefined.
+    pub result: Option<&'a [u8]>,
+}
+
+impl Queue {
+    pub(crate) fn new(session: Arc<Session>, name: &str, options: QueueOptions) -> Result<Queue> {
+        session.check_open()?;
+        check_queue(name)?;
+        check_lease(options.lease_ms)?;
+        if !(1..=MAX_TASK_ATTEMPTS).contains(&options.max_attempts) {
+            return Err(Error::InvalidOption(format!(
+                "maxAttempts is between 1 and {MAX_TASK_ATTEMPTS}"
+            )));
+        }
+        Ok(Queue { session, name: name.into(), options })
+    }
+
+    /// The queue's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds tasks (id, item as one MessagePack value) in one commit, ready `delay_ms` after it. One
+    /// whose id exists is left out.
+    pub fn push<'a>(
+        &'a self,
+        tasks: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        delay_ms: u64,
+    ) -> Result<()> {
+        let mut batch = Batch::new();
+        for (id, item) in tasks {
+            batch.push_task(&self.name, id, item, delay_ms)?;
+        }
+        self.session.commit(&batch).map(|_| ())
+    }
+
+    /// Takes the next task that is ready. Nothing is written where there is none.
+    pub fn claim(&self) -> Result<Option<ClaimedTask>> {
+        self.session.check_writable()?;
+        let QueueOptions { lease_ms, max_attempts } = self.options;
+        loop {
+            let Readiness::Now { clamp } = self.readiness()? else { return Ok(None) };
+            let committed = self.commit(Step::Claim { lease_ms, max_attempts, clamp })?;
+            let is_changed = committed.version.is_some();
+            match committed.outcomes.into_iter().next() {
+                Some(Outcome::Claimed(Some(task))) => return Ok(Some(*task)),
+                // Tasks have died or were brought back to this clock: there may be others.
+                _ if is_changed => {}
+                // Another worker was first.
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Makes the lease end `lease_ms` after now.
+    pub fn renew(&self, id: &str, attempt: u64, lease_ms: u64) -> Result<()> {
+        check_lease(lease_ms)?;
+        self.commit(Step::Renew { token: Token { id, attempt }, lease_ms }).map(|_| ())
+    }
+
+    /// Keeps renewing the lease, from a thread, until the hold is dropped or the lease is lost.
+    pub fn hold(&self, id: &str, attempt: u64) -> Result<Hold> {
+        Renewals::hold(&self.session, &self.name, id, attempt, self.options.lease_ms)
+    }
+
+    /// Finishes a task.
+    pub fn complete(&self, id: &str, attempt: u64, result: Option<&[u8]>) -> Result<()> {
+        self.commit(Step::Complete { token: Token { id, attempt }, result }).map(|_| ())
+    }
+
+    /// Gives a task back, to be claimed `retry_in_ms` after now at the earliest.
+    pub fn fail(&self, id: &str, attempt: u64, error: &str, retry_in_ms: u64) -> Result<()> {
+        let token = Token { id, attempt };
+        let max_attempts = self.options.max_attempts;
+        self.commit(Step::Fail { token, error, retry_in_ms, max_attempts }).map(|_| ())
+    }
+
+    /// Puts dead tasks back with a fresh budget of attempts; returns how many.
+    pub fn retry_dead(&self) -> Result<u64> {
+        match self.commit(Step::RetryDead)?.outcomes.first() {
+            Some(Outcome::Restored(count)) => Ok(*count),
+            _ => Ok(0),
+        }
+    }
+
+    /// Removes every task; returns how many there were.
+    pub fn clear(&self) -> Result<u64> {
+        match self.commit(Step::Clear)?.outcomes.first() {
+            Some(Outcome::Removed(count)) => Ok(*count),
+            _ => Ok(0),
+        }
+    }
+
+    fn commit(&self, step: Step) -> Result<Committed> {
+        let mut batch = Batch::new();
+        batch.step(&self.name, step)?;
+        self.session.commit(&batch)
+    }
+
+    fn with_view<R>(&self, read: impl FnOnce(QueueView) -> Result<R>) -> Result<R> {
+        self.session.with_snapshot(|environment, txn| {
+            read(QueueView { database: environment.queues, txn, queue: &self.name })
+        })
+    }
+
+    fn readiness(&self) -> Result<Readiness> {
+        self.with_view(|view| view.readiness(now_ms()))
+    }
+
+    /// In how many milliseconds a claim would find something, if nobody changes the queue.
+    /// `None`: never.
+    pub fn ready_in_ms(&self) -> Result<Option<u64>> {
+        Ok(match self.readiness()? {
+            Readiness::Now { .. } => Some(0),
+            Readiness::At(at_ms) => Some(at_ms.saturating_sub(now_ms()).max(1)),
+            Readiness::Never => None,
+        })
+    }
+
+    /// How many tasks have each status.
+    pub fn stats(&self) -> Result<QueueStats> {
+        self.with_view(|view| view.stats_at(now_ms()))
+    }
+
+    /// Calls `visit` with a task; returns whether there is one.
+    pub fn get(&self, id: &str, visit: impl FnOnce(&TaskState)) -> Result<bool> {
+        check_task_id(id)?;
+        self.with_view(|view| {
+            let Some(task) = view.task(id)? else { return Ok(false) };
+            visit_task(&view, id, &task, now_ms(), visit)?;
+            Ok(true)
+        })
+    }
+
+    /// Visits at most `limit` tasks, those with a status or all, each status in its own order.
+    pub fn list(
+        &self,
+        status: Option<TaskStatus>,
+        limit: u64,
+        mut visit: impl FnMut(&TaskState),
+    ) -> Result<()> {
+        let now_ms = now_ms();
+        let mut left = limit;
+        self.with_view(|view| {
+            // What is due counts as pending although it stands with the delayed.
+            let part = status.filter(|status| *status != TaskStatus::Pending);
+            view.visit_index(part, |_, order, id| {
+                let task = view.indexed_task(id)?;
+                let present = present_status(&task, now_ms);
+                let is_past = status == Some(TaskStatus::Pending)
+                    && (task.status == TaskStatus::Claimed || order.at_ms > now_ms);
+                if left == 0 || is_past {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if status.is_none_or(|status| status == present) {
+                    left -= 1;
+                    visit_task(&view, id, &task, now_ms, &mut visit)?;
+                }
+                Ok(ControlFlow::Continue(()))
+            })
+        })
+    }
+
+    /// Visits id and result of every completed task, in the order of completion.
+    pub fn results(&self, mut visit: impl FnMut(&str, Option<&[u8]>)) -> Result<()> {
+        self.with_view(|view| {
+            view.visit_index(Some(TaskStatus::Completed), |_, _, id| {
+                visit(id, view.result(id)?);
+                Ok(ControlFlow::Continue(()))
+            })
+        })
+    }
+}
+
+fn check_lease(lease_ms: u64) -> Result<()> {
+    if (1..=MAX_LEASE_MS).contains(&lease_ms) {
+        return Ok(());
+    }
+    Err(Error::InvalidOption(format!("a lease is between 1 and {MAX_LEASE_MS} milliseconds")))
+}
+
+fn present_status(task: &TaskRow, now_ms: u64) -> TaskStatus {
+    match task.status {
+        TaskStatus::Delayed if task.order.at_ms <= now_ms => TaskStatus::Pending,
+        status => status,
+    }
+}
+
+fn visit_task(
+    view: &QueueView,
+    id: &str,
+    task: &TaskRow,
+    now_ms: u64,
+    visit: impl FnOnce(&TaskState),
+) -> Result<()> {
+    let is_claimed = task.status == TaskStatus::Claimed;
+    visit(&TaskState {
+        id,
+        status: present_status(task, now_ms),
+        attempt: task.attempt,
+        claim: is_claimed.then_some((task.claimed_by.as_str(), task.order.at_ms)),
+        error: task.error.as_deref(),
+        item: view.item(id)?,
+        result: if task.status == TaskStatus::Completed { view.result(id)? } else { None },
+    });
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Renews the leases of tasks while a worker's code runs, from a thread, so that code which
+//! blocks its own thread keeps its lease.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::apply::{Step, Token};
+use crate::batch::{Batch, Outcome};
+use crate::error::{Error, Result};
+use crate::limits::MIN_RENEWAL_INTERVAL_MS;
+use crate::shared::{Shared, lock};
+use crate::store::Session;
+
+/// A lease is renewed when so much of it has passed.
+const RENEWALS_PER_LEASE: u64 = 3;
+/// The agent of renewals. They leave no trace of it.
+const RENEWER: &str = "commonhold";
+
+/// The leases that are held, and the thread that renews them.
+#[derive(Default)]
+pub(crate) struct Renewals {
+    table: Arc<Table>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Table {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    held: HashMap<u64, Held>,
+    next_number: u64,
+    is_stopped: bool,
+}
+
+/// A lease that is renewed.
+#[derive(Clone)]
+struct Held {
+    /// Whether the store's handle was closed.
+    closed: Arc<AtomicBool>,
+    queue: Box<str>,
+    id: Box<str>,
+    attempt: u64,
+    lease_ms: u64,
+    due: Instant,
+}
+
+/// Keeps a lease until it is dropped.
+pub struct Hold {
+    table: Arc<Table>,
+    number: u64,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        lock(&self.table.state).held.remove(&self.number);
+    }
+}
+
+impl Held {
+    fn interval(&self) -> Duration {
+        Duration::from_millis((self.lease_ms / RENEWALS_PER_LEASE).max(MIN_RENEWAL_INTERVAL_MS))
+    }
+}
+
+impl Renewals {
+    /// Renews a lease from now on.
+    pub fn hold(
+        session: &Arc<Session>,
+        queue: &str,
+        id: &str,
+        attempt: u64,
+        lease_ms: u64,
+    ) -> Result<Hold> {
+        let renewals = &session.shared.renewals;
+        let table = Arc::clone(&renewals.table);
+        let mut held = Held {
+            closed: Arc::clone(&session.closed),
+            queue: queue.into(),
+            id: id.into(),
+            attempt,
+            lease_ms,
+            due: Instant::now(),
+        };
+        held.due += held.interval();
+        renewals.start(Arc::downgrade(&session.shared))?;
+        let number = {
+            let mut state = lock(&table.state);
+            if state.is_stopped {
+                return Err(Error::Closed);
+            }
+            state.next_number += 1;
+            let number = state.next_number;
+            state.held.insert(number, held);
+            number
+        };
+        table.changed.notify_one();
+        Ok(Hold { table, number })
+    }
+
+    /// Starts the thread if it does not run yet.
+    fn start(&self, store: Weak<Shared>) -> Result<()> {
+        let mut thread = lock(&self.thread);
+        if thread.is_none() {
+            let table = Arc::clone(&self.table);
+            let started = std::thread::Builder::new()
+                .name("commonhold-renewal".into())
+                .spawn(move || table.run(&store))
+                .map_err(|error| Error::io("could not start a thread", error))?;
+            *thread = Some(started);
+        }
+        Ok(())
+    }
+
+    /// Ends the thread. The caller holds no lock that a commit takes.
+    pub fn stop(&self) {
+        lock(&self.table.state).is_stopped = true;
+        self.table.changed.notify_one();
+        if let Some(thread) = lock(&self.thread).take() {
+            // The thread has nothing to report; a panic in it must not spread into a close.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Table {
+    fn run(&self, store: &Weak<Shared>) {
+        let mut state = lock(&self.state);
+        while !state.is_stopped {
+            let now = Instant::now();
+            let Some(first) = state.held.values().map(|held| held.due).min() else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            if first > now {
+                state = match self.changed.wait_timeout(state, first - now) {
+                    Ok((state, _)) => state,
+                    Err(poisoned) => poisoned.into_inner().0,
+                };
+                continue;
+            }
+            // Those that are half due share the commit.
+            let due: Vec<(u64, Held)> = state
+                .held
+                .iter()
+                .filter(|(_, held)| held.due <= now + held.interval() / 2)
+                .map(|(number, held)| (*number, held.clone()))
+                .collect();
+            drop(state);
+            let lost = match store.upgrade() {
+                Some(store) => renew(&store, &due),
+                None => return,
+            };
+            state = lock(&self.state);
+            for (number, held) in due {
+                if lost.contains(&number) {
+                    state.held.remove(&number);
+                } else if let Some(entry) = state.held.get_mut(&number) {
+                    entry.due = now + held.interval();
+                }
+            }
+        }
+    }
+}
+
+/// Renews leases in one commit; returns those that are lost.
+fn renew(store: &Shared, due: &[(u64, Held)]) -> Vec<u64> {
+    let (gone, open): (Vec<_>, Vec<_>) =
+        due.iter().partition(|(_, held)| held.closed.load(Ordering::Acquire));
+    let mut lost: Vec<u64> = gone.iter().map(|(number, _)| *number).collect();
+    // What fails is tried again a third of the lease later; if it fails for good the lease runs
+    // out, and the worker learns it from its next step.
+    if let Ok(kept) = keep(store, &open) {
+        lost.extend(
+            open.iter().zip(kept).filter(|(_, kept)| !kept).map(|((number, _), _)| *number),
+        );
+    }
+    lost
+}
+
+/// For each lease whether it is still held.
+fn keep(store: &Shared, due: &[&(u64, Held)]) -> Result<Vec<bool>> {
+    let mut batch = Batch::new();
+    for (_, Held { queue, id, attempt, lease_ms, .. }) in due {
+        let token = Token { id, attempt: *attempt };
+        batch.step(queue, Step::Keep { token, lease_ms: *lease_ms })?;
+    }
+    let committed = store.commit(RENEWER, &batch)?;
+    Ok(committed.outcomes.iter().map(|outcome| *outcome == Outcome::Kept(true)).collect())
+}
