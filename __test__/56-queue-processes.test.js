@@ -12,8 +12,15 @@ const { temporaryStore } = require('./support/store')
 const hour = 3_600_000
 const hasFaketime = spawnSync('faketime', ['--version']).status === 0
 const needsFaketime = { skip: hasFaketime ? false : 'faketime is not installed' }
-/** Options of an agent whose clock is so much ahead ("+1h") or behind. */
-const withClock = (offset) => ({ command: ['faketime', '-f', offset] })
+
+/** An agent whose clock is so much ahead ("+1h") or behind. It ends with its input, because the
+ *  program that sets the clock stands between it and a signal. */
+function startWithClock (t, offset, args) {
+  const agent = startAgent(t, 'queue-claim', args, { command: ['faketime', '-f', offset] })
+  const end = () => agent.child.stdin.end()
+  t.after(end)
+  return { ...agent, end }
+}
 
 /** Waits for what no event announces: that a time has come. */
 async function until (holds) {
@@ -39,8 +46,9 @@ test('1,000 tasks over 4 workers that are killed at random are completed exactly
     while (!await isOver()) {
       const args = { path, agent: name, lease: 300, work: 'finish' }
       const worker = startAgent(t, 'queue-worker', args)
+      await worker.next()
       const followed = follow(worker, log)
-      const killer = setTimeout(() => worker.kill('SIGKILL'), 100 + random.below(500))
+      const killer = setTimeout(() => worker.kill('SIGKILL'), 20 + random.below(200))
       await Promise.race([followed, drained])
       clearTimeout(killer)
       if (await isOver()) worker.tell('stop')
@@ -161,7 +169,7 @@ test('a lease granted by a clock that is ahead ends when its length has passed',
   async (t) => {
     const { path, queue } = queueOf(t)
     queue.push('item', { id: 'a' })
-    const ahead = startAgent(t, 'queue-claim', { path, lease: 200 }, withClock('+1h'))
+    const ahead = startWithClock(t, '+1h', { path, lease: 200 })
     const { attempt, leaseExpiresAt } = await ahead.next()
     assert.equal(attempt, 1)
     assert.ok(leaseExpiresAt > Date.now() + hour / 2)
@@ -177,7 +185,7 @@ test('a delay granted by a clock that is ahead ends when its length has passed',
     const { path, queue } = queueOf(t)
     for (let n = 0; n < 3; n++) queue.push('later', { delay: 24 * hour })
     const args = { path, lease: 200, push: { id: 'a', delay: 200 } }
-    const ahead = startAgent(t, 'queue-claim', args, withClock('+48h'))
+    const ahead = startWithClock(t, '+48h', args)
     assert.notEqual((await ahead.next()).id, 'a')
     assert.equal(queue.get('a').status, 'delayed')
     const taken = []
@@ -194,7 +202,7 @@ test('a clock that jumps ahead ends a lease early, and the attempts tell who has
     const { path, queue } = queueOf(t)
     queue.push('item', { id: 'a' })
     const task = queue.claim()
-    const ahead = startAgent(t, 'queue-claim', { path, agent: 'ahead' }, withClock('+1h'))
+    const ahead = startWithClock(t, '+1h', { path, agent: 'ahead' })
     assert.deepEqual((({ id, attempt }) => [id, attempt])(await ahead.next()), ['a', 2])
     assert.throws(() => task.complete(), { code: 'ERR_LEASE_LOST' })
     ahead.tell('complete')
@@ -208,14 +216,15 @@ test('a clock that steps back and forth hands out every attempt once', needsFake
     queue.push('item', { id: 'a' })
     const attempts = []
     for (const offset of ['+2h', '-1h', '+1h', '-2h', '+3h']) {
-      const agent = startAgent(t, 'queue-claim', { path, lease: 50 }, withClock(offset))
+      const agent = startWithClock(t, offset, { path, lease: 50 })
       let { attempt } = await agent.next()
       while (attempt === undefined) {
         agent.tell('claim again')
         attempt = (await agent.next()).value
       }
       attempts.push(attempt)
-      agent.kill()
+      agent.end()
+      await agent.exited
     }
     assert.deepEqual(attempts, [1, 2, 3, 4, 5])
     const { value: task } = await queue.consume().next()
