@@ -2,9 +2,10 @@
 
 // Waiting for a key. Reads when it is told of a change, never by a timer.
 
+const { isPromise } = require('node:util').types
 const native = require('./native')
 const { checkSignal, onAbort } = require('./abort')
-const { DataStoreError } = require('./errors')
+const { DataStoreError, typeError } = require('./errors')
 const { checkFunction, checkInteger, checkKey, checkOptions } = require('./options')
 const { readValue } = require('./output')
 const { Signal } = require('./signals')
@@ -26,9 +27,11 @@ async function waitFor (store, name, namespace, key, options) {
 
   const look = () => {
     const value = readValue(namespace, key, ABSENT)
-    return value === ABSENT || !predicate(value) ? ABSENT : value
+    return value === ABSENT || !holds(predicate(value)) ? ABSENT : value
   }
   const found = look()
+  // The predicate may have aborted it.
+  if (signal?.aborted) throw signal.reason
   if (found !== ABSENT) return found
   if (timeoutMs === 0) throw timedOut(name, key, timeoutMs)
   return waitUntil(look, { store, name, key, timeoutMs, signal })
@@ -53,13 +56,23 @@ function waitUntil (look, { store, name, key, timeoutMs, signal }) {
         end(reject, error)
       }
     }
+    const timeOut = () => {
+      // A busy thread's timers come before what it has not been told of yet.
+      lookAgain()
+      end(reject, timedOut(name, key, timeoutMs))
+    }
     const change = new Signal(native.subscribeKey(store, name, key), lookAgain)
     const forgetSignal = onAbort(signal, () => end(reject, signal.reason))
-    if (timeoutMs !== undefined) {
-      timer = setTimeout(() => end(reject, timedOut(name, key, timeoutMs)), timeoutMs)
-    }
+    if (timeoutMs !== undefined) timer = setTimeout(timeOut, timeoutMs)
     lookAgain()
   })
+}
+
+/** What a predicate says. A promise would always count as true. */
+function holds (answer) {
+  if (!isPromise(answer)) return answer
+  throw typeError('ERR_INVALID_OPTION',
+    'the predicate of waitFor returned a promise: it must answer at once')
 }
 
 function timedOut (namespace, key, timeoutMs) {
