@@ -70,9 +70,10 @@ class Watcher {
     try {
       this.#ready = toChanges(readChanges(this.#native)).reverse()
     } catch (error) {
-      // A closed store ends the loop as `break` would; a loop in the background is no crash.
-      if (error.code === 'ERR_CLOSED') this.#end()
-      else this.#pending.shift().reject(error)
+      // A closed store ends the loop as `break` would; a loop in the background is no crash. What
+      // else fails ends it too, because nobody calls return() on an iterator that threw.
+      if (error.code !== 'ERR_CLOSED') this.#pending.shift().reject(error)
+      this.#end()
       return true
     }
     if (this.#ready.length > 0) {

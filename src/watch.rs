@@ -123,44 +123,59 @@ impl Watcher {
             self.position = self.position.max(Position::after(version));
         }
         let mut told = Told::default();
+        match self.read_into(&mut told, max_bytes) {
+            // What comes before it is told first; the next call meets the error again.
+            Err(_) if !told.changes.is_empty() => Ok(told.changes),
+            result => result.map(|()| told.changes),
+        }
+    }
+
+    fn read_into(&mut self, told: &mut Told, max_bytes: usize) -> Result<()> {
         loop {
             if let Phase::Reset = self.phase {
-                self.reset(&mut told)?;
+                self.reset(told)?;
             }
-            while let Some(candidate) = self.candidates.pop_front() {
+            while let Some(candidate) = self.candidates.front().cloned() {
                 if self.held.as_ref().is_some_and(|held| held.version != candidate.version) {
-                    self.tell_held(&mut told);
+                    self.tell_held(told, true);
                 }
-                if let Some(change) = self.look_at(candidate)?
+                let change = self.look_at(candidate)?;
+                self.candidates.pop_front();
+                if let Some(change) = change
                     && let Some(held) = self.held.replace(change)
                 {
                     told.push(held);
                 }
                 if told.bytes >= max_bytes {
-                    return Ok(told.changes);
+                    return Ok(());
                 }
             }
-            let read_to = self.fill()?;
+            let read_to = match self.fill() {
+                Err(_) if !self.candidates.is_empty() => continue,
+                filled => filled?,
+            };
             let Some(version) = read_to.filter(|_| self.candidates.is_empty()) else { continue };
             // All commits up to this version have been read whole.
-            self.tell_held(&mut told);
+            self.tell_held(told, true);
             if !told.changes.is_empty() || self.subscription.arm_after(version)? {
-                return Ok(told.changes);
+                return Ok(());
             }
         }
     }
 
-    /// Tells the change that is held: nothing more comes of its commit.
-    fn tell_held(&mut self, told: &mut Told) {
+    /// Tells the change that is held, and whether it is the last one of its commit.
+    fn tell_held(&mut self, told: &mut Told, last: bool) {
         if let Some(held) = self.held.take() {
-            told.push(WatchedChange { last: true, ..held });
+            told.push(WatchedChange { last, ..held });
         }
     }
 
     /// Tells that changes were missed, and begins with the current state.
     fn reset(&mut self, told: &mut Told) -> Result<()> {
         let version = self.session.version()?;
-        self.tell_held(told);
+        // In the middle of a commit, the rest of it is among what was missed.
+        let is_whole = self.held.as_ref().is_some_and(|held| held.version < self.position.version);
+        self.tell_held(told, is_whole);
         told.push(WatchedChange {
             kind: None,
             namespace: "".into(),
