@@ -320,7 +320,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::environment::Environment;
-    use crate::error::ErrorCode;
+    use crate::error::Code;
 
     const MAP_BYTES: u64 = 64 * 1024 * 1024;
     const ALL: HistoryLimits = HistoryLimits { max_bytes: u64::MAX, max_age_ms: u64::MAX };
@@ -496,7 +496,7 @@ mod tests {
                 } else {
                     seen(&database, &txn, Position::after(0)).unwrap_err()
                 };
-                assert_eq!(error.code(), ErrorCode::Corrupt, "bit {bit}");
+                assert_eq!(error.code(), Code::Corrupt, "bit {bit}");
             }
             database.put(&mut txn, damaged, &sound).unwrap();
         }
@@ -505,6 +505,6 @@ mod tests {
         let row = database.get(&txn, &key).unwrap().unwrap().to_vec();
         database.put(&mut txn, &row_key(Position { version: 4, ordinal: 0 }), &row).unwrap();
         let error = seen(&database, &txn, Position::after(3)).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Corrupt);
+        assert_eq!(error.code(), Code::Corrupt);
     }
 }
