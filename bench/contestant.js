@@ -36,12 +36,14 @@ async function prepare () {
   }
 }
 
+/** A row that knows better than this clock when a round was over returns its measures itself. */
 async function round ({ operations }) {
   if (contest.reset) await contest.reset(store, state)
   global.gc()
   const start = process.hrtime.bigint()
-  await contest.run(store, state, operations)
-  return { nanoseconds: Number(process.hrtime.bigint() - start) / operations }
+  const measures = await contest.run(store, state, operations)
+  const nanoseconds = Number(process.hrtime.bigint() - start) / operations
+  return contest.measures ? measures : { nanoseconds }
 }
 
 /** Runs until the compiler has seen enough, then says how many operations fill a round. */

@@ -159,4 +159,4 @@ function describeDocuments () {
   return { seed: SEED, corpus: readCorpus().hash, counts: COUNTS, averageJsonBytes: sizes }
 }
 
-module.exports = { makeEntries, makePathKeys, shuffle, describeDocuments }
+module.exports = { makeEntries, makePathKeys, shuffle, randomFrom, describeDocuments }

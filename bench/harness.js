@@ -9,9 +9,11 @@ const os = require('node:os')
 const path = require('node:path')
 const { summarize } = require('./statistics')
 
-const PRODUCT = 'commonhold'
 const ROUND_MS = 100
 const TURN_LIMIT_MS = 180_000
+
+// In a group of its own a contestant can be ended with the servers and processes it has started.
+const OWN_GROUP = process.platform !== 'win32'
 
 /** The peer's process: `take(turn)` resolves with its result or rejects with the reason. */
 class Contestant {
@@ -21,7 +23,8 @@ class Contestant {
     const script = path.join(__dirname, 'contestant.js')
     const peerFile = path.join(__dirname, 'peers', peerName)
     this.process = fork(script, [rowFile, caseName, peerFile, this.directory], {
-      execArgv: ['--expose-gc', ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [])]
+      execArgv: ['--expose-gc', ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [])],
+      detached: OWN_GROUP
     })
     this.ended = new Promise(resolve => {
       this.process.once('exit', (code, signal) => resolve(signal ?? code))
@@ -46,7 +49,17 @@ class Contestant {
   async remove () {
     if (this.process.connected) await this.take('finish').catch(() => this.process.kill('SIGKILL'))
     await this.ended
+    if (OWN_GROUP) endGroup(this.process.pid)
     fs.rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** What a contestant that was killed has left running. */
+function endGroup (pid) {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error
   }
 }
 
@@ -55,6 +68,8 @@ const reasonOf = error => error.message
   .split('\n')
   .find(line => line.trim() !== '')
   .replace(/^Error: /, '')
+
+const productOf = row => row.product ?? 'commonhold'
 
 /** Prepares every peer; one that cannot be loaded, opened or filled is skipped with its reason. */
 async function prepareAll (contestants, skipped) {
@@ -79,26 +94,29 @@ function requireEqualAnswers (contestants) {
   }
 }
 
+/** The results of every round by peer: a time, or several measures by their names. */
 async function takeRounds (contestants, rounds) {
   const samples = new Map(contestants.map(one => [one.name, []]))
   for (let index = 0; index < rounds; index++) {
     for (let turn = 0; turn < contestants.length; turn++) {
       const contestant = contestants[(index + turn) % contestants.length]
-      const { nanoseconds } = await contestant.take('round', { operations: contestant.operations })
-      samples.get(contestant.name).push(nanoseconds)
+      const result = await contestant.take('round', { operations: contestant.operations })
+      samples.get(contestant.name).push(result)
     }
   }
   return samples
 }
 
 /** Times of every peer in nanoseconds per unit, and its ratios to the product, round by round. */
-function summarizeRounds (contestants, samples, perUnit) {
-  const product = samples.get(PRODUCT)
-  return contestants.map(({ name, label, version, operations }) => {
+function summarizeRounds (contestants, samples, productName, perUnit) {
+  const product = samples.get(productName)
+  const measured = contestants.filter(({ name }) => samples.get(name).every(Number.isFinite))
+  return measured.map(({ name, label, version, operations }) => {
     const rounds = samples.get(name).map(nanoseconds => nanoseconds / perUnit)
     const ratios = product && rounds.map((nanoseconds, i) => nanoseconds * perUnit / product[i])
     return {
       peer: name,
+      product: name === productName,
       label,
       version,
       operationsPerRound: operations,
@@ -111,6 +129,10 @@ function summarizeRounds (contestants, samples, perUnit) {
 
 /** Whether a target of the row holds for these results; undefined where its peers are absent. */
 function judge (target, peers) {
+  if (target.atMostUs !== undefined) {
+    const measured = peers.find(one => one.product).nanoseconds.median / 1e3
+    return { ...target, measured, met: measured <= target.atMostUs }
+  }
   const candidates = peers.filter(one => target.peers.includes(one.peer) && one.timesOfProduct)
   if (candidates.length === 0) return { ...target }
   const best = candidates.reduce((a, b) => a.nanoseconds.median < b.nanoseconds.median ? a : b)
@@ -118,6 +140,19 @@ function judge (target, peers) {
   const measured = target.atMost === undefined ? ratio : 1 / ratio
   const met = target.atMost === undefined ? measured >= target.atLeast : measured <= target.atMost
   return { ...target, best: best.peer, measured, met }
+}
+
+/** The results of a case, one for each of its measures; most cases have only their time. */
+function summarizeCase (row, contest, contestants, samples, skipped) {
+  const measures = contest.measures ?? [{ of: 'nanoseconds', targets: contest.targets }]
+  return measures.map(measure => {
+    const values = new Map()
+    for (const [name, results] of samples) values.set(name, results.map(one => one[measure.of]))
+    const peers = summarizeRounds(contestants, values, productOf(row), contest.perUnit ?? 1)
+    const targets = (measure.targets ?? []).map(target => judge(target, peers))
+    const name = contest.measures ? `${contest.name}, ${measure.of}` : contest.name
+    return { case: name, unit: contest.unit, peers, targets, skipped }
+  })
 }
 
 async function runCase (rowFile, row, contest, { rounds, directory }) {
@@ -128,14 +163,12 @@ async function runCase (rowFile, row, contest, { rounds, directory }) {
       contestants.push(new Contestant(rowFile, contest.name, peer, directory))
     }
     const ready = await prepareAll(contestants, skipped)
-    const product = skipped.find(one => one.peer === PRODUCT)
+    const product = skipped.find(one => one.peer === productOf(row))
     if (product) throw new Error(`the product: ${product.reason}`)
     requireEqualAnswers(ready)
     for (const one of ready) Object.assign(one, await one.take('warmUp', { roundMs: ROUND_MS }))
     const samples = await takeRounds(ready, rounds)
-    const peers = summarizeRounds(ready, samples, contest.perUnit ?? 1)
-    const targets = (contest.targets ?? []).map(target => judge(target, peers))
-    return { case: contest.name, unit: contest.unit, peers, targets, skipped }
+    return summarizeCase(row, contest, ready, samples, skipped)
   } finally {
     await Promise.all(contestants.map(one => one.remove()))
   }
@@ -149,9 +182,9 @@ async function runRow (rowFile, { rounds, onCase }) {
   const cases = []
   try {
     for (const contest of row.cases) {
-      const result = await runCase(rowFile, row, contest, { rounds, directory })
-      cases.push(result)
-      onCase(row, result)
+      const results = await runCase(rowFile, row, contest, { rounds, directory })
+      cases.push(...results)
+      for (const result of results) onCase(row, result)
     }
   } finally {
     fs.rmSync(directory, { recursive: true, force: true })

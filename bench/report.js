@@ -18,23 +18,29 @@ function duration (nanoseconds) {
 
 const ratio = number => `${number.toFixed(2)}x`
 
-function peerLine ({ peer, label, version, nanoseconds, timesOfProduct }) {
+function peerLine ({ product, label, version, nanoseconds, timesOfProduct }) {
   const { median, lowerQuartile, upperQuartile } = nanoseconds
   const quartiles = `${duration(lowerQuartile)} - ${duration(upperQuartile)}`
   const cells = [`${label} ${version}`, duration(median), quartiles]
-  if (timesOfProduct && peer !== 'commonhold') {
+  if (timesOfProduct && !product) {
     const { median, lowerQuartile, upperQuartile } = timesOfProduct
     cells.push(ratio(median), `${lowerQuartile.toFixed(2)} - ${upperQuartile.toFixed(2)}`)
   }
   return line(cells)
 }
 
-function targetLine ({ peers, best, atLeast, atMost, measured, met }) {
-  const bound = atMost === undefined
+function boundOf ({ peers, best, atLeast, atMost, atMostUs }) {
+  if (atMostUs !== undefined) return `at most ${atMostUs} us`
+  return atMost === undefined
     ? `at least ${atLeast}x faster than ${best ?? peers.join(', ')}`
     : `at most ${atMost}x the time of ${best ?? peers.join(', ')}`
-  if (measured === undefined) return `  target: ${bound}: not measured`
-  return `  target: ${bound}: ${ratio(measured)}, ${met ? 'met' : 'MISSED'}`
+}
+
+function targetLine (target) {
+  const { atMostUs, measured, met } = target
+  if (measured === undefined) return `  target: ${boundOf(target)}: not measured`
+  const value = atMostUs === undefined ? ratio(measured) : `${measured.toFixed(1)} us`
+  return `  target: ${boundOf(target)}: ${value}, ${met ? 'met' : 'MISSED'}`
 }
 
 /** Prints one case. `faster` is the peer's time over the product's, the median over the rounds. */

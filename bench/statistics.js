@@ -20,4 +20,4 @@ function summarize (list) {
   }
 }
 
-module.exports = { summarize }
+module.exports = { quantile, summarize }
