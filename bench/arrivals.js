@@ -2,7 +2,7 @@
 
 // The clock that the processes of a row share, and what one of them received by it.
 
-/** What a receiver of P9 has received: sequence numbers with the time of this machine's one clock. */
+/** The sequence numbers that a receiver of P9 has received, with the time of each. */
 class Arrivals {
   #list = []
   #awaited

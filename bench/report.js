@@ -5,7 +5,7 @@
 const fs = require('node:fs')
 const path = require('node:path')
 
-const COLUMNS = [34, 12, 24, 10, 16]
+const COLUMNS = [37, 12, 24, 10, 16]
 
 const line = cells => '  ' + cells.map((cell, i) =>
   i === 0 ? cell.padEnd(COLUMNS[i]) : cell.padStart(COLUMNS[i])).join('')

@@ -1,6 +1,7 @@
 'use strict'
 
-// node run.js [--rounds N] [row ...]: runs the rows named (P1 p3 ...), all of them by default.
+// node run.js [--rounds N] [row ...]: runs the rows named (P1 p3 ...), by default all that have a
+// number. node run.js history --baseline <directory>: against an older build of the product.
 
 const fs = require('node:fs')
 const path = require('node:path')
@@ -13,27 +14,37 @@ const { printCase, printSummary, writeJson } = require('./report')
 const LEAST_ROUNDS = 7
 const DEFAULT_ROUNDS = 9
 
-/** The row files by their number, `p1-get.js` as P1. */
+/** The row files by their number, `p1-get.js` as P1; a row without one is run when it is named. */
 function findRows () {
   const directory = path.join(__dirname, 'rows')
-  const numberOf = file => Number(/^p(\d+)-/.exec(file)[1])
+  const numberOf = file => Number(/^p(\d+)-/.exec(file)?.[1] ?? Infinity)
+  const nameOf = file => /^p\d+(?=-)/.exec(file)?.[0] ?? path.basename(file, '.js')
   const files = fs.readdirSync(directory).sort((a, b) => numberOf(a) - numberOf(b))
-  return new Map(files.map(file => [`P${numberOf(file)}`, path.join(directory, file)]))
+  return new Map(files.map(file => [nameOf(file).toUpperCase(), path.join(directory, file)]))
 }
 
 function readArguments (rows) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { rounds: { type: 'string', default: String(DEFAULT_ROUNDS) } }
+    options: {
+      rounds: { type: 'string', default: String(DEFAULT_ROUNDS) },
+      baseline: { type: 'string' }
+    }
   })
-  const wanted = positionals.map(name => name.toUpperCase())
-  const unknown = wanted.filter(name => !rows.has(name))
+  const named = positionals.map(name => name.toUpperCase())
+  const unknown = named.filter(name => !rows.has(name))
   const rounds = Number(values.rounds)
   if (unknown.length > 0) {
     throw new Error(`no row ${unknown.join(', ')}: there are ${[...rows.keys()].join(', ')}`)
   }
   if (!(rounds >= LEAST_ROUNDS)) throw new Error(`--rounds must be a number from ${LEAST_ROUNDS}`)
-  return { rounds, wanted: wanted.length > 0 ? wanted : [...rows.keys()] }
+  if (named.includes('HISTORY') !== (values.baseline !== undefined)) {
+    throw new Error('the row history needs --baseline <directory>, and no other row takes it')
+  }
+  // The contestants inherit it.
+  if (values.baseline) process.env.BENCH_BASELINE = path.resolve(values.baseline)
+  const numbered = [...rows.keys()].filter(name => /^P\d+$/.test(name))
+  return { rounds, wanted: named.length > 0 ? named : numbered }
 }
 
 function printHead ({ machine, rounds }) {
@@ -42,7 +53,7 @@ function printHead ({ machine, rounds }) {
   console.log(`commit ${commit}, ${rounds} alternating rounds, ` +
     `load ${loadAverage.toFixed(2)} before`)
   if (filesystem === 'tmpfs') {
-    console.log('tmpfs has no device: set BENCH_DIRECTORY to a disk for P5 and P7')
+    console.log('tmpfs has no device: set BENCH_DIRECTORY to a disk for P5, P7, P9 and P14')
   }
 }
 

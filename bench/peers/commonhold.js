@@ -5,8 +5,8 @@
 const { openStore } = require('../..')
 const { version } = require('../../package.json')
 
-/** Opens a store and the one namespace that the rows use. */
-function open (directory) {
+/** A store of the product or of another build of it, and the one namespace that the rows use. */
+const open = (openStore, directory) => {
   const store = openStore({ path: directory, agent: 'bench' })
   const namespace = store.useNamespace('bench')
   return {
@@ -20,4 +20,7 @@ function open (directory) {
   }
 }
 
-module.exports = { name: 'commonhold', version: () => version, open }
+const makePeer = (name, version, openStore) =>
+  ({ name, version: () => version, open: directory => open(openStore, directory) })
+
+module.exports = { ...makePeer('commonhold', version, openStore), makePeer }

@@ -12,10 +12,11 @@ const { quantile } = require('../statistics')
 
 const MESSAGES = 250
 const SEED = 9
-const PUBLISH = ['redis-publish']
 
-const P50 = [{ atMostUs: 150 }, { peers: PUBLISH, atLeast: 2 }]
-const P99 = [{ atMostUs: 2000 }]
+const P50 = { atMostUs: 150 }
+const P99 = { atMostUs: 2000 }
+const PUBLISH = { peers: ['redis-publish'], atLeast: 2 }
+const DURABLE = { peers: ['redis-durable'], atLeast: 2 }
 
 /** Sends one message and returns when its call began and when it was over. */
 async function sendOne (store, state) {
@@ -60,10 +61,10 @@ const pacedCase = (name, shortestMs, longestMs) => ({
   name,
   unit: 'message',
   measures: [
-    { of: 'the whole, p50', targets: P50 },
-    { of: 'the whole, p99', targets: P99 },
-    { of: 'the news alone, p50', targets: P50 },
-    { of: 'the news alone, p99', targets: P99 },
+    { of: 'the whole, p50', targets: [P50, PUBLISH, DURABLE] },
+    { of: 'the whole, p99', targets: [P99] },
+    { of: 'the news alone, p50', targets: [P50, PUBLISH] },
+    { of: 'the news alone, p99', targets: [P99] },
     { of: 'the write, p50' }
   ],
 
