@@ -12,10 +12,10 @@ const { openStore } = require('..')
 
 /**
  * Runs one example in a temporary store, prints its verdict and sets the exit code. The store and
- * the agents are gone afterwards, also when the user interrupts.
+ * the agents are gone afterwards, also when the user interrupts or the time is up.
  * `body` gets the open store and `start`, which starts an agent on the same store.
  */
-async function runExample (name, body) {
+async function runExample (name, body, { limitMs = 120000 } = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'commonhold-example-'))
   const path = join(directory, 'store')
   const agents = []
@@ -31,13 +31,15 @@ async function runExample (name, body) {
     process.kill(process.pid, signal)
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, interrupted)
+  const limit = timeLimit(limitMs)
   try {
-    const summary = await body({ store, start, directory })
+    const summary = await Promise.race([body({ store, start, directory }), limit.isOver])
     console.log(`ok ${name}: ${summary}`)
   } catch (error) {
     console.error(`FAILED ${name}: ${error instanceof Failure ? error.message : error.stack}`)
     process.exitCode = 1
   } finally {
+    limit.clear()
     for (const agent of agents) agent.stop()
     await Promise.all(agents.map(agent => agent.ended))
     store.close()
@@ -45,11 +47,22 @@ async function runExample (name, body) {
   }
 }
 
+/** `isOver` rejects after that many milliseconds. */
+function timeLimit (milliseconds) {
+  let timer
+  const isOver = new Promise((resolve, reject) => {
+    const failure = new Failure(`did not end within ${milliseconds / 1000} s`)
+    timer = setTimeout(() => reject(failure), milliseconds)
+  })
+  return { isOver, clear: () => clearTimeout(timer) }
+}
+
 /**
  * Starts `script` as a process of its own. The agent finds the store by COMMONHOLD_PATH, as any
- * program of the user would, and is named by COMMONHOLD_AGENT or else by its file.
+ * program of the user would, and is named by COMMONHOLD_AGENT or else by its file. What it prints
+ * is passed on as it comes if `isShown`.
  */
-function startAgent (script, { path, name, args = [] }) {
+function startAgent (script, { path, name, args = [], isShown = false }) {
   const env = { ...process.env, COMMONHOLD_PATH: path }
   if (name) env.COMMONHOLD_AGENT = name
   else delete env.COMMONHOLD_AGENT
@@ -58,6 +71,7 @@ function startAgent (script, { path, name, args = [] }) {
   for (const stream of ['stdout', 'stderr']) {
     child[stream].setEncoding('utf8').on('data', text => { output[stream] += text })
   }
+  if (isShown) child.stdout.on('data', text => process.stdout.write(text))
   const ended = new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, signal) => resolve({ code, signal, ...output }))

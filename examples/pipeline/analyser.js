@@ -3,20 +3,18 @@
 const { useNamespace } = require('../..')
 
 const pipeline = useNamespace('pipeline:job-1')
-const orders = pipeline.get('parsed')
-if (orders === undefined) {
-  console.error('no "parsed" in pipeline:job-1: run the parser first')
-  process.exit(1)
-}
 
-pipeline.set('analysis', {
-  orders: orders.length,
-  totalCents: orders.reduce((sum, { cents }) => sum + cents, 0),
-  byRegion: totals(orders, ({ region }) => region),
-  byProduct: totals(orders, ({ product }) => product),
-  byMonth: totals(orders, ({ date }) => date.toISOString().slice(0, 7))
-})
-pipeline.set('status', { stage: 'analysed' })
+async function run (timeout) {
+  const orders = await pipeline.waitFor('parsed', { timeout })
+  pipeline.set('analysis', {
+    orders: orders.length,
+    totalCents: orders.reduce((sum, { cents }) => sum + cents, 0),
+    byRegion: totals(orders, ({ region }) => region),
+    byProduct: totals(orders, ({ product }) => product),
+    byMonth: totals(orders, ({ date }) => date.toISOString().slice(0, 7))
+  })
+  pipeline.set('status', { stage: 'analysed' })
+}
 
 /** Cents by group, as a Map, largest first. The store keeps a Map a Map. */
 function totals (orders, groupOf) {
@@ -26,3 +24,5 @@ function totals (orders, groupOf) {
   }
   return new Map([...sums].sort(([, a], [, b]) => b - a))
 }
+
+run(Number(process.argv[2]))

@@ -3,15 +3,13 @@
 const { useNamespace } = require('../..')
 
 const pipeline = useNamespace('pipeline:job-1')
-const raw = pipeline.get('raw')
-if (raw === undefined) {
-  console.error('no "raw" in pipeline:job-1: run the fetcher first')
-  process.exit(1)
-}
 
-const [header, ...rows] = raw.trim().split('\n').map(fields)
-pipeline.set('parsed', rows.map(row => order(header, row)))
-pipeline.set('status', { stage: 'parsed' })
+async function run (timeout) {
+  const raw = await pipeline.waitFor('raw', { timeout })
+  const [header, ...rows] = raw.trim().split('\n').map(fields)
+  pipeline.set('parsed', rows.map(row => order(header, row)))
+  pipeline.set('status', { stage: 'parsed' })
+}
 
 /** The fields of one line of CSV; a quoted field may hold commas. */
 function fields (line) {
@@ -29,3 +27,5 @@ function order (header, row) {
     cents: Number(record.quantity) * Number(record.unit_price_cents)
   }
 }
+
+run(Number(process.argv[2]))

@@ -3,25 +3,26 @@
 const { useNamespace } = require('../..')
 
 const pipeline = useNamespace('pipeline:job-1')
-const analysis = pipeline.get('analysis')
-if (analysis === undefined) {
-  console.error('no "analysis" in pipeline:job-1: run the analyser first')
-  process.exit(1)
+
+async function run (timeout) {
+  const analysis = await pipeline.waitFor('analysis', { timeout })
+  pipeline.set('report', [
+    `# ${analysis.orders} orders, ${amount(analysis.totalCents)} in all`,
+    ...table('region', analysis.byRegion),
+    ...table('product', analysis.byProduct),
+    ...table('month', analysis.byMonth),
+    ''
+  ].join('\n'))
+  pipeline.set('status', { stage: 'complete' })
 }
 
-const amount = cents => (cents / 100).toFixed(2)
-const table = (title, sums) => [
-  '',
-  `## By ${title}`,
-  '',
-  ...[...sums].map(([group, cents]) => `- ${group}: ${amount(cents)}`)
-]
+function table (title, sums) {
+  const rows = [...sums].map(([group, cents]) => `- ${group}: ${amount(cents)}`)
+  return ['', `## By ${title}`, '', ...rows]
+}
 
-pipeline.set('report', [
-  `# ${analysis.orders} orders, ${amount(analysis.totalCents)} in all`,
-  ...table('region', analysis.byRegion),
-  ...table('product', analysis.byProduct),
-  ...table('month', analysis.byMonth),
-  ''
-].join('\n'))
-pipeline.set('status', { stage: 'complete' })
+function amount (cents) {
+  return (cents / 100).toFixed(2)
+}
+
+run(Number(process.argv[2]))
