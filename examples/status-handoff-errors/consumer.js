@@ -1,21 +1,27 @@
 'use strict'
 
-// Takes the handoff, if it is the first to do so: `delete` says true to one process only.
+// Waits for the handoff and takes it, if it is the first to do so: `delete` says true to one
+// process only. Before that it waits for the runner, so that both consumers have seen the signal.
 
+const { once } = require('node:events')
 const { useNamespace } = require('../..')
 
 const handoff = useNamespace('handoff')
-const signal = handoff.get('data-ready')
-process.send({ kind: 'has read', signal })
-process.once('message', () => {
+
+async function run () {
+  const signal = await handoff.waitFor('data-ready')
+  process.send({ kind: 'has read', signal })
+  await once(process, 'message')
+
   const mine = handoff.delete('data-ready')
-  process.send({ kind: 'took it', mine })
   if (mine) useNamespace('results').set('forecast', forecast(signal))
-  process.disconnect()
-})
+  process.send({ kind: 'finished', mine }, () => process.disconnect())
+}
 
 function forecast ({ namespace, key }) {
   const averages = useNamespace(namespace).get(key)
   return Object.fromEntries([...averages].map(([station, celsius]) =>
     [station, celsius < 8 ? 'cold' : 'mild']))
 }
+
+run()

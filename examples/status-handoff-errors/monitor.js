@@ -1,14 +1,28 @@
 'use strict'
 
-// Prints where the workflow is. Who said so, and when, comes with every entry.
+// Prints what happens in the workflow, in the order in which it happened, until the forecast is
+// published. A line of the file that another has replaced may be skipped; an error never is.
 
-const { useNamespace } = require('../..')
+const { dataStore } = require('../..')
 
-const entry = useNamespace('workflow:status').getEntry('current_stage')
-const errors = [...useNamespace('workflow:errors').entries()]
-console.log(JSON.stringify({
-  ...entry?.value,
-  by: entry?.updatedBy,
-  at: entry?.updatedAt,
-  errors: Object.fromEntries(errors.map(([where, { message }]) => [where, message]))
-}))
+async function run () {
+  let errors = 0
+  for await (const change of dataStore.watch({ prefix: 'workflow:' })) {
+    if (change.namespace === 'workflow:errors') {
+      console.log(describeError(change))
+      if (change.type === 'set') errors += 1
+    } else {
+      const { stage, line, of } = change.value
+      console.log(line === undefined ? stage : `${stage}, line ${line} of ${of}`)
+      if (stage === 'refused') process.send({ kind: 'has seen the refusal', errors })
+      if (stage === 'published') break
+    }
+  }
+  process.disconnect()
+}
+
+function describeError ({ type, key, value }) {
+  return type === 'set' ? `error in ${key}: ${value.message}` : 'errors cleared'
+}
+
+run()

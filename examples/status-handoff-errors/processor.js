@@ -25,5 +25,5 @@ lines.forEach((line, i) => {
 
 const averages = new Map([...sums].map(([station, { sum, count }]) => [station, sum / count]))
 useNamespace('results').set('averages', averages)
-useNamespace('handoff').set('data-ready', { namespace: 'results', key: 'averages' })
 status.set('current_stage', { stage: 'processed', line: lines.length, of: lines.length })
+useNamespace('handoff').set('data-ready', { namespace: 'results', key: 'averages' })

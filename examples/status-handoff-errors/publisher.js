@@ -1,15 +1,23 @@
 'use strict'
 
-// Publishes the forecast, unless an agent before it has reported an error.
+// Waits for the forecast and publishes it, unless an agent before it has reported an error.
 
 const { useNamespace } = require('../..')
 
+const status = useNamespace('workflow:status')
 const errors = useNamespace('workflow:errors')
-if (errors.count() > 0) {
-  console.error(`not published, ${errors.count()} errors: ${errors.listKeys().join(', ')}`)
-  process.exit(1)
+
+async function run () {
+  const forecast = await useNamespace('results').waitFor('forecast')
+  const found = errors.listKeys()
+  if (found.length > 0) {
+    console.error(`not published, ${found.length} errors: ${found.join(', ')}`)
+    status.set('current_stage', { stage: 'refused' })
+    process.exitCode = 1
+  } else {
+    useNamespace('published').set('forecast', forecast)
+    status.set('current_stage', { stage: 'published' })
+  }
 }
 
-const forecast = useNamespace('results').get('forecast')
-useNamespace('published').set('forecast', forecast)
-useNamespace('workflow:status').set('current_stage', { stage: 'published' })
+run()
