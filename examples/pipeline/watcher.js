@@ -8,7 +8,8 @@ const { useNamespace } = require('../..')
 const pipeline = useNamespace('pipeline:job-1')
 
 async function run () {
-  for await (const { value } of pipeline.watch({ key: 'status' })) {
+  const signal = AbortSignal.timeout(60000)
+  for await (const { value } of pipeline.watch({ key: 'status', signal })) {
     console.log(value.stage)
     if (value.stage === 'complete') return
   }

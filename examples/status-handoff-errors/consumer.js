@@ -9,7 +9,7 @@ const { useNamespace } = require('../..')
 const handoff = useNamespace('handoff')
 
 async function run () {
-  const signal = await handoff.waitFor('data-ready')
+  const signal = await handoff.waitFor('data-ready', { timeout: 60000 })
   process.send({ kind: 'has read', signal })
   await once(process, 'message')
 

@@ -6,8 +6,9 @@
 const { dataStore } = require('../..')
 
 async function run () {
+  const signal = AbortSignal.timeout(60000)
   let errors = 0
-  for await (const change of dataStore.watch({ prefix: 'workflow:' })) {
+  for await (const change of dataStore.watch({ prefix: 'workflow:', signal })) {
     if (change.namespace === 'workflow:errors') {
       console.log(describeError(change))
       if (change.type === 'set') errors += 1

@@ -8,7 +8,7 @@ const status = useNamespace('workflow:status')
 const errors = useNamespace('workflow:errors')
 
 async function run () {
-  const forecast = await useNamespace('results').waitFor('forecast')
+  const forecast = await useNamespace('results').waitFor('forecast', { timeout: 60000 })
   const found = errors.listKeys()
   if (found.length > 0) {
     console.error(`not published, ${found.length} errors: ${found.join(', ')}`)
