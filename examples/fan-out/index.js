@@ -1,8 +1,8 @@
 'use strict'
 
-// A splitter, three workers and a collector. First the two races of get-and-set, made certain by
-// a barrier between reading and writing; then `update` and `increment` at the same barrier; then
-// the whole job, with the workers let loose.
+// A splitter, workers and a collector. First the two races of get-and-set, made certain by a
+// barrier between reading and writing; then `update` and `increment` at the same barrier; then the
+// whole job over a queue, with one worker killed while it holds a task.
 
 const { join } = require('node:path')
 const { runExample, message, check } = require('../harness')
@@ -20,21 +20,33 @@ runExample('fan-out', async ({ store, start }) => {
   check('update and increment: one owner, no count lost',
     await race(store, agent, 'atomic'), { owners: 1, completed: 3 })
 
+  const collector = agent('collector')
   await agent('splitter', { args: [limit, taskCount].map(String) }).succeeded()
-  const early = await agent('collector').ended
-  check('the collector does not take an unfinished job', early.stderr.trim(),
-    `in progress: 0 of ${taskCount}`)
-
+  const lost = await killOneThatHoldsATask(agent)
   const running = workers.map(name => agent('worker', { name }))
+  await collector.succeeded()
   const done = (await Promise.all(running.map(worker => worker.succeeded()))).map(Number)
-  await agent('collector').succeeded()
 
-  const work = store.useNamespace('fanout:primes')
-  check('tasks counted', work.get('completed'), taskCount)
+  const queue = store.useQueue('fanout:primes')
+  const { status, attempt } = queue.get(lost)
+  check('the task of the killed worker', { status, attempt }, { status: 'completed', attempt: 2 })
+  check('the queue at the end', queue.stats(),
+    { pending: 0, delayed: 0, claimed: 0, completed: taskCount, dead: 0 })
   check('tasks done, by the workers\' own account', done.reduce((a, b) => a + b), taskCount)
-  check(`primes below ${limit}`, work.get('result'), primesBelowLimit)
-  return `both races shown and cured; ${taskCount} tasks done once each (${done.join(' + ')})`
+  check(`primes below ${limit}`, store.useNamespace('fanout:primes').get('result'),
+    primesBelowLimit)
+  return `both races shown and cured; 1 worker killed, ${taskCount} tasks done once each ` +
+    `(${done.join(' + ')})`
 })
+
+/** Kills a worker that has claimed a task; returns the id of the task. */
+async function killOneThatHoldsATask (agent) {
+  const worker = agent('doomed')
+  const { id } = await message(worker, 'holds')
+  worker.stop()
+  await worker.ended
+  return id
+}
 
 /** Sends three racers at one task and tells how many own it, and how many were counted. */
 async function race (store, agent, manner) {

@@ -1,28 +1,18 @@
 'use strict'
 
-// Takes every task that nobody else has taken.
+// Takes tasks from the queue until the collector has put down the result.
 
 const { dataStore, useNamespace } = require('../..')
 
-const worker = dataStore.agent
-const work = useNamespace('fanout:primes')
-let done = 0
-
-for (const key of work.listKeys({ prefix: 'task:' })) {
-  const task = claim(key)
-  if (!task) continue
-  work.set(key, { ...task, status: 'complete', result: countPrimes(task.from, task.to) })
-  work.increment('completed')
-  done += 1
-}
-console.log(done)
-
-/** The task if it is ours now. Reading first is only a short cut: update decides. */
-function claim (key) {
-  if (work.get(key).status !== 'pending') return undefined
-  const task = work.update(key, task =>
-    task.status === 'pending' ? { ...task, status: 'processing', worker } : task)
-  return task.worker === worker ? task : undefined
+async function run () {
+  const end = new AbortController()
+  useNamespace('fanout:primes').waitFor('result', { timeout: 60000 }).then(() => end.abort())
+  let done = 0
+  for await (const task of dataStore.useQueue('fanout:primes').consume({ signal: end.signal })) {
+    task.complete(countPrimes(task.item.from, task.item.to))
+    done += 1
+  }
+  console.log(done)
 }
 
 function countPrimes (from, to) {
@@ -35,3 +25,5 @@ function isPrime (n) {
   for (let divisor = 2; divisor * divisor <= n; divisor += 1) if (n % divisor === 0) return false
   return n > 1
 }
+
+run()
