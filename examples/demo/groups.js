@@ -1,11 +1,11 @@
 'use strict'
 
-// The files, cut into numbered groups: the units in which agents take work.
+// The files, cut into groups: the tasks of the agents.
 
 const maxGroupFiles = 64
 const maxGroupBytes = 2 * 1024 * 1024
 
-/** Cuts the list into groups of bounded size, as entries for `setMany`. */
+/** Cuts the list into groups of bounded size. */
 function cutIntoGroups (files) {
   const groups = []
   let bytes = Infinity
@@ -17,7 +17,7 @@ function cutIntoGroups (files) {
     groups.at(-1).push({ repository, path })
     bytes += size
   }
-  return groups.map((group, i) => [`group:${i + 1}`, group])
+  return groups
 }
 
 module.exports = { cutIntoGroups }

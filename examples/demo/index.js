@@ -1,14 +1,16 @@
 'use strict'
 
 // Three agents ingest a source tree into the store, three summarise it, and one searches it all
-// the while, each in a process of its own. At the end everything is checked against the disk.
+// the while, each in a process of its own. One more is killed while it holds a task, and another
+// does the task. At the end everything is checked against the disk.
 
 const { realpathSync, readdirSync, statSync } = require('node:fs')
 const { join, resolve } = require('node:path')
-const { runExample, check, Failure } = require('../harness')
+const { runExample, message, check, Failure } = require('../harness')
 const { expectedPaths, readDisk } = require('./disk')
 const { cutIntoGroups } = require('./groups')
 const { showProgress } = require('./progress')
+const { longestMs, queueOf, stages } = require('./stage')
 const { listFiles } = require('./tree')
 
 const usage = `Usage: npm run demo -- [directory]
@@ -29,16 +31,17 @@ function main (args) {
     const tree = listFiles(root, realpathSync(directory))
     if (tree.files.length === 0) throw new Failure(`there are no files to ingest in ${root}`)
     const repositories = new Set(tree.files.map(({ repository }) => repository)).size
-    line('agents', `${agentsPerStage} processes ingest, then ${agentsPerStage} summarise, ` +
-      'and 1 searches all the while')
+    line('agents', `${agentsPerStage} processes ingest, ${agentsPerStage} summarise, 1 searches, ` +
+      'all at once; 1 is killed')
     line('store', `${store.path}, shared by all of them, removed at the end`)
     line('tree', `${count(tree.files.length, 'file')} of ` +
       `${count(repositories, 'package')} in ${root}`)
     if (tree.skipped.size) line('', `left out besides: ${listed(tree.skipped)}`)
 
-    const seconds = await ingestAndSummarise(store, start, root, tree.files)
+    const { seconds, lost } = await ingestAndSummarise(store, start, root, tree.files)
     const totals = storedCounts(store)
-    printSkipped(new Map(store.useNamespace('demo:skipped')), tree.files.length)
+    printRetried(store, lost)
+    printSkipped(skippedFiles(store), tree.files.length)
     printCounts(totals, seconds)
     printStore(store)
     const answers = store.useNamespace('demo:answers').getAll()
@@ -46,9 +49,9 @@ function main (args) {
 
     line('check', 'reading every file again, without the store')
     checkAgainstDisk(store, root, { exclude: realpathSync(directory), tree, totals, answers })
-    return `${count(totals.files, 'file')}, ${2 * agentsPerStage + 1} agents; every byte, ` +
-      'every count and 3 answers are as on the disk'
-  })
+    return `${count(totals.files, 'file')}, ${2 * agentsPerStage + 2} agents, 1 of them killed; ` +
+      'every byte, every count and 3 answers are as on the disk'
+  }, { limitMs: longestMs })
 }
 
 /** The directory named by the user, who may have called npm from elsewhere. */
@@ -80,53 +83,98 @@ function refuse (reason) {
   process.exit(1)
 }
 
-/** Runs both stages with a search agent beside them; returns the seconds that each took. */
+/**
+ * Runs both stages, a search agent beside them, and kills one of the agents that ingest. Returns
+ * the seconds until each stage had ended, and the id of the task of the killed agent.
+ */
 async function ingestAndSummarise (store, start, root, files) {
-  store.useNamespace('demo:groups').setMany(cutIntoGroups(files))
-  const search = start(join(__dirname, 'search.js'))
-  const progress = showProgress(['ingest', 'summarise'], files.length)
+  const groups = cutIntoGroups(files)
+  const ids = queueOf(store, 'ingest').pushMany(groups)
+  const agent = (script, name) => start(join(__dirname, `${script}.js`), { name, args: [root] })
+  const lost = await killOneThatHoldsATask(start, root)
+  const started = Date.now()
+  const names = Array.from({ length: agentsPerStage }, (_, i) => i + 1)
+  const agents = stages.flatMap(stage => names.map(i => agent(stage, `${stage}-${i}`)))
+  // One that fails is told of at once, rather than waited for.
+  const ended = Promise.all([...agents, agent('search')].map(agent => agent.succeeded()))
+  const stopProgress = progressOf(store, files.length)
   const seconds = {}
   try {
-    for (const stage of ['ingest', 'summarise']) {
-      const started = Date.now()
-      await runStage(store, start, { stage, root, progress })
+    for (const stage of stages) {
+      await Promise.race([queueOf(store, stage).drained(), ended])
       seconds[stage] = (Date.now() - started) / 1000
     }
+    const results = Object.values(queueOf(store, 'summarise').results())
+    const summaries = results.reduce((sum, result) => sum + result.summaries, 0)
+    store.useNamespace('demo').set('finished', { summaries })
+    await ended
   } finally {
-    progress.stop()
+    stopProgress()
   }
-  if (search.child.connected) search.child.send('finish')
-  await search.succeeded()
-  return seconds
+  check('tasks done', stages.map(stage => queueOf(store, stage).stats().completed),
+    stages.map(() => ids.length))
+  return { seconds, lost }
 }
 
-/** Runs the agents of one stage and shows how far each is, as the store tells it. */
-async function runStage (store, start, { stage, root, progress }) {
-  const done = store.useNamespace(`demo:${stage}`)
+/** Kills an agent that has done a task but not yet said so; returns the id of the task. */
+async function killOneThatHoldsATask (start, root) {
+  const agent = start(join(__dirname, 'ingest.js'), { name: 'ingest-0', args: [root, 'doomed'] })
+  const { id } = await message(agent, 'holds')
+  agent.stop()
+  await agent.ended
+  return id
+}
+
+/** Shows how far the agents of both stages are until the function that it returns is called. */
+function progressOf (store, files) {
+  const progress = showProgress(stages, files)
   const show = () => {
-    const shares = [...done.values()]
-    const sum = shares.reduce((total, files) => total + files, 0)
-    progress.update(stage, sum, `per agent ${shares.join(' + ')}`)
+    for (const stage of stages) {
+      const shares = new Map()
+      for (const { agent, files } of Object.values(queueOf(store, stage).results())) {
+        shares.set(agent, (shares.get(agent) ?? 0) + files)
+      }
+      const sum = [...shares.values()].reduce((total, files) => total + files, 0)
+      progress.update(stage, sum, `per agent ${[...shares.values()].join(' + ')}`)
+    }
   }
-  const names = Array.from({ length: agentsPerStage }, (_, i) => `${stage}-${i + 1}`)
-  const agents = names.map(name => start(join(__dirname, `${stage}.js`), { name, args: [root] }))
   const timer = setInterval(show, refreshMs)
-  try {
-    await Promise.all(agents.map(agent => agent.succeeded()))
-  } finally {
+  return () => {
     clearInterval(timer)
+    show()
+    progress.stop()
   }
-  show()
 }
 
 /** The sums of what the agents counted in `meta:*`. */
 function storedCounts (store) {
   const totals = { files: 0, bytes: 0, lines: 0 }
   for (const name of store.listNamespaces({ prefix: 'meta:' })) {
-    const counts = store.useNamespace(name).get('counts')
-    for (const field of Object.keys(totals)) totals[field] += counts[field]
+    for (const counts of store.useNamespace(name).values()) {
+      for (const field of Object.keys(totals)) totals[field] += counts[field]
+    }
   }
   return totals
+}
+
+/** How many files the agents left out, by reason. */
+function skippedFiles (store) {
+  const reasons = new Map()
+  for (const { skipped } of Object.values(queueOf(store, 'ingest').results())) {
+    for (const [reason, n] of Object.entries(skipped)) {
+      reasons.set(reason, (reasons.get(reason) ?? 0) + n)
+    }
+  }
+  return reasons
+}
+
+/** The task of the agent that was killed, which another has done. */
+function printRetried (store, id) {
+  const { status, attempt, result } = queueOf(store, 'ingest').get(id)
+  check('the task of the killed agent', { status, isRetried: attempt > 1 },
+    { status: 'completed', isRetried: true })
+  line('killed', `ingest-0, with ${count(result.files, 'file')} in hand; ${result.agent} did ` +
+    `${result.files === 1 ? 'it' : 'them'} again (attempt ${attempt})`)
 }
 
 function printCounts ({ files, bytes }, seconds) {
@@ -134,7 +182,7 @@ function printCounts ({ files, bytes }, seconds) {
     `${number.format(time)} s: ${number.format(Math.round(files / time))} files/s`
   line('ingested', `${count(files, 'file')}, ${megabytes(bytes)} in ${rate(seconds.ingest)}, ` +
     `${megabytes(bytes / seconds.ingest)}/s`)
-  line('summarised', `${count(files, 'file')} in ${rate(seconds.summarise)}`)
+  line('summarised', `${count(files, 'file')} in ${rate(seconds.summarise)}, meanwhile`)
 }
 
 function printSkipped (reasons, files) {
@@ -156,8 +204,9 @@ function printStore (store) {
 }
 
 function printAnswers ({ final, milliseconds, meanwhile }) {
-  line('search', `${count(meanwhile.searches, 'search', 'searches')} while the others wrote, ` +
-    `then ${count(final.summaries, 'summary', 'summaries')} in ${number.format(milliseconds)} ms`)
+  line('search', `${count(meanwhile.summaries, 'summary', 'summaries')} watched as they came, ` +
+    `${count(meanwhile.searches, 'search', 'searches')} meanwhile, ` +
+    `then all in ${number.format(milliseconds)} ms`)
   const marks = final.todos.reduce((sum, [, n]) => sum + n, 0)
   const most = ({ name, files, names }) =>
     `${name}, ${count(files.length, 'file')} (of ${count(names, 'name')})`

@@ -1,53 +1,76 @@
 'use strict'
 
-// The search agent. It searches all the while the others write, and once more when the runner says
-// that they have finished; the answers go into `demo:answers`.
+// The search agent. It watches the summaries as the others write them and searches now and then.
+// When the runner says that all is done it searches once more, through the store and through what
+// it has watched; the answers, which have to be the same, go into `demo:answers`.
 
-const { once } = require('node:events')
-const { setTimeout: delay } = require('node:timers/promises')
-const { listNamespaces, useNamespace } = require('../..')
+const { deepStrictEqual } = require('node:assert')
+const { dataStore, listNamespaces, useNamespace } = require('../..')
+const { longestMs } = require('./stage')
 
-const pauseMs = 200
+const searchEvery = 1000
 const answers = useNamespace('demo:answers')
 
 async function run () {
-  const finish = once(process, 'message').then(() => true)
-  let finished = false
-  let seen = 0
-  for (let searches = 1; !finished; searches += 1) {
-    const { summaries } = search()
-    if (summaries < seen) throw new Error(`saw ${seen} summaries, then only ${summaries}`)
-    seen = summaries
-    answers.set('meanwhile', { searches, summaries })
-    // Watching for changes instead of looking again is not yet there.
-    finished = await Promise.race([finish, delay(pauseMs, false)])
-  }
+  const { watched, searches } = await watchSummaries()
   const started = process.hrtime.bigint()
-  const final = search()
+  const final = answer(storedSummaries())
   const milliseconds = Number(process.hrtime.bigint() - started) / 1e6
-  answers.setMany({ final, milliseconds })
-  process.disconnect()
+  deepStrictEqual(answer(watched), final, 'what was watched is not what is stored')
+  answers.setMany({ final, milliseconds, meanwhile: { searches, summaries: watched.size } })
 }
 
-/** Goes through the summaries of every repository and answers the three questions. */
-function search () {
+/** The summaries by file, as they were told, and how many searches there were meanwhile. */
+async function watchSummaries () {
+  const watched = new Map()
+  const end = new AbortController()
+  let expected
+  let searches = 0
+  useNamespace('demo').waitFor('finished', { timeout: longestMs }).then(({ summaries }) => {
+    expected = summaries
+    if (watched.size === expected) end.abort()
+  })
+  const { signal } = end
+  for await (const change of dataStore.watch({ prefix: 'summary:', signal })) {
+    // Too slow for the history: the current state follows.
+    if (change.type === 'reset') watched.clear()
+    else watched.set(fileOf(change.namespace, change.key), change.value)
+    if (watched.size === expected) break
+    if (watched.size % searchEvery === 0) {
+      answer(storedSummaries())
+      searches += 1
+    }
+  }
+  return { watched, searches }
+}
+
+function fileOf (namespace, path) {
+  const repository = namespace.slice('summary:'.length)
+  return repository === '.' ? path : `${repository}/${path}`
+}
+
+/** The summaries of every repository, by file. */
+function * storedSummaries () {
+  for (const namespace of listNamespaces({ prefix: 'summary:' })) {
+    for (const [path, summary] of Object.entries(useNamespace(namespace).getAll())) {
+      yield [fileOf(namespace, path), summary]
+    }
+  }
+}
+
+/** Answers the three questions. */
+function answer (summariesByFile) {
   const todos = []
   const imports = new Map()
   const functions = new Map()
-  const namespaces = listNamespaces({ prefix: 'summary:' })
   let summaries = 0
-  for (const namespace of namespaces) {
-    const repository = namespace.slice('summary:'.length)
-    for (const [path, summary] of Object.entries(useNamespace(namespace).getAll())) {
-      const file = repository === '.' ? path : `${repository}/${path}`
-      summaries += 1
-      if (summary.todos) todos.push([file, summary.todos])
-      for (const module of summary.imports) if (!module.startsWith('.')) note(imports, module, file)
-      for (const name of summary.functions) note(functions, name, file)
-    }
+  for (const [file, summary] of summariesByFile) {
+    summaries += 1
+    if (summary.todos) todos.push([file, summary.todos])
+    for (const module of summary.imports) if (!module.startsWith('.')) note(imports, module, file)
+    for (const name of summary.functions) note(functions, name, file)
   }
   return {
-    namespaces: namespaces.length,
     summaries,
     todos: todos.sort(([a], [b]) => a < b ? -1 : 1),
     imports: mostFiles(imports),

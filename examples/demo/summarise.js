@@ -3,14 +3,16 @@
 // A summarising agent: reads `files:<repository>` from the store, writes `summary:<repository>`.
 
 const { useNamespace } = require('../..')
-const { claimGroups, report } = require('./claims')
+const { byRepository, workOn } = require('./stage')
 const { summarise } = require('./summary')
 
-for (const group of claimGroups('summarise')) {
-  for (const [repository, paths] of group) {
-    const files = useNamespace(`files:${repository}`).getMany(paths)
+workOn('summarise', task => {
+  let summaries = 0
+  for (const [repository, paths] of byRepository(task.item)) {
+    const files = Object.entries(useNamespace(`files:${repository}`).getMany(paths))
     useNamespace(`summary:${repository}`).setMany(
-      Object.entries(files).map(([path, file]) => [path, summarise(file)]))
+      files.map(([path, file]) => [path, summarise(file)]))
+    summaries += files.length
   }
-  report('summarise', group)
-}
+  return { summaries }
+})
