@@ -1,21 +1,27 @@
 'use strict'
 
-// Moves random amounts from its own account to the other, as far as there is money, and prints how
-// much that was.
+// Waits until the bank opens and moves random amounts from its own account to the other, as far as
+// there is money. Prints how much that was, and how often the function of a transfer ran.
 
-const { dataStore } = require('../..')
+const { dataStore, useNamespace } = require('../..')
 
 const [other, transfers] = process.argv.slice(2)
-let moved = 0
+let runs = 0
 
-for (let i = 0; i < Number(transfers); i += 1) {
-  moved += transfer(dataStore.agent, other, Math.ceil(Math.random() * 200))
+async function run () {
+  process.send({ kind: 'is ready' })
+  await useNamespace('bank').waitFor('open', { timeout: 60000 })
+  let moved = 0
+  for (let i = 0; i < Number(transfers); i += 1) {
+    moved += transfer(dataStore.agent, other, Math.ceil(Math.random() * 20))
+  }
+  console.log(JSON.stringify({ moved, runs }))
 }
-console.log(moved)
 
 /** Runs again if another agent has changed a balance meanwhile. Returns what it moved. */
 function transfer (from, to, amount) {
   return dataStore.transaction(tx => {
+    runs += 1
     const source = tx.useNamespace(`account:${from}`)
     const balance = source.get('balance')
     if (balance < amount) return 0
@@ -24,3 +30,5 @@ function transfer (from, to, amount) {
     return amount
   })
 }
+
+run()
