@@ -9,6 +9,17 @@ const { typeError, rangeError, DataStoreError } = require('./errors')
 // Without a prototype, so that what somebody put on Object.prototype is no option.
 const NO_OPTIONS = Object.freeze({ __proto__: null })
 
+const SET_OPTIONS = ['ttl', 'metadata', 'ifVersion']
+const SET_MANY_OPTIONS = ['ttl', 'metadata']
+const RANGE_OPTIONS = ['prefix', 'start', 'end', 'reverse', 'limit']
+
+const MAX_TTL_MS = 315_576_000_000_000
+
+// What native writes take where nothing is given.
+const NO_TTL = 0
+const KEEP_TTL = -1
+const ANY_VERSION = -1
+
 /** The options of a call: the own properties of an object with no names but `known`. */
 function checkOptions (options, known, call) {
   if (options === undefined) return NO_OPTIONS
@@ -77,6 +88,43 @@ function checkVersion (options) {
     throw typeError('ERR_INVALID_OPTION', 'ifVersion is a number: give entry.version')
   }
   return checkInteger(ifVersion, 'ifVersion', 0, Number.MAX_SAFE_INTEGER)
+}
+
+/** The options of a write: { ttlMs, json, version } as native calls take them. */
+function checkSetOptions (options, call, defaultTtl) {
+  const known = call === 'setMany' ? SET_MANY_OPTIONS : SET_OPTIONS
+  const checked = checkOptions(options, known, call)
+  return {
+    ttlMs: checkInteger(checked.ttl, 'ttl (milliseconds)', 1, MAX_TTL_MS) ?? defaultTtl,
+    json: checkMetadata(checked.metadata),
+    version: checkVersion(checked) ?? ANY_VERSION
+  }
+}
+
+/** The options of a listing as native calls take them: reverse, limit, prefix, start, end. */
+function checkRange (options, call) {
+  const { prefix, start, end, reverse, limit } = checkOptions(options, RANGE_OPTIONS, call)
+  return [
+    checkBoolean(reverse, 'reverse') ?? false,
+    checkInteger(limit, 'limit', 0, Number.MAX_SAFE_INTEGER) ?? -1,
+    checkString(prefix, 'prefix'),
+    checkString(start, 'start'),
+    checkString(end, 'end')
+  ]
+}
+
+/** What `increment` adds. */
+function checkIncrement (by) {
+  if (typeof by !== 'number') throw typeError('ERR_INVALID_OPTION', 'increment takes a number')
+  if (!Number.isFinite(by)) {
+    throw rangeError('ERR_INVALID_OPTION', 'increment takes a finite number')
+  }
+}
+
+// Anything but an object is let through: `keys.filter(namespace.has, namespace)` gives an index.
+function refuseOptions (options, call, remedy = '') {
+  if (typeof options !== 'object' || options === null) return
+  throw typeError('ERR_INVALID_OPTION', `${call} takes no options${remedy}`)
 }
 
 /** A boolean, or undefined. */
@@ -231,6 +279,9 @@ function isPlain (object) {
 }
 
 module.exports = {
+  NO_TTL,
+  KEEP_TTL,
+  ANY_VERSION,
   checkOptions,
   checkInteger,
   checkVersion,
@@ -242,5 +293,9 @@ module.exports = {
   checkKeys,
   checkTaskId,
   checkMetadata,
+  checkSetOptions,
+  checkRange,
+  checkIncrement,
+  refuseOptions,
   kindOf
 }

@@ -27,27 +27,27 @@ function shrink () {
   if (buffer.length > SMALL_BYTES) allocate(SMALL_BYTES)
 }
 
-/** The value that a native `get` left; `fallback` where there is none. */
-function readValue (namespace, key, fallback) {
-  let end = native.get(namespace, key)
+/** Reads the value that a native `get` leaves; `fallback` where there is none. */
+const valueReader = (get) => (view, key, fallback) => {
+  let end = get(view, key)
   if (end > 0) return decode(buffer, HEADER_BYTES, end)
   if (end === -1) return fallback
   // The value may have grown again before the next look.
   while (end < -1) {
     allocate(-end)
-    end = native.get(namespace, key)
+    end = get(view, key)
   }
   const value = end === -1 ? fallback : decode(buffer, HEADER_BYTES, end)
   shrink()
   return value
 }
 
-/** What a native `getEntry` left: [fields, value]; undefined where there is no entry. */
-function readEntry (namespace, key) {
-  let end = native.getEntry(namespace, key)
+/** Reads what a native `getEntry` leaves: [fields, value]; undefined where there is no entry. */
+const entryReader = (getEntry) => (view, key) => {
+  let end = getEntry(view, key)
   while (end < -1) {
     allocate(-end)
-    end = native.getEntry(namespace, key)
+    end = getEntry(view, key)
   }
   const entry = end === -1 ? undefined : decodeFramed(buffer, HEADER_BYTES, end)
   shrink()
@@ -87,4 +87,12 @@ function readChanges (watcher) {
   return items
 }
 
-module.exports = { readValue, readEntry, readChunk, readChanges, drain }
+module.exports = {
+  readValue: valueReader(native.get),
+  readEntry: entryReader(native.getEntry),
+  readTransactionValue: valueReader(native.transactionGet),
+  readTransactionEntry: entryReader(native.transactionGetEntry),
+  readChunk,
+  readChanges,
+  drain
+}

@@ -6,9 +6,12 @@ const path = require('node:path')
 const native = require('./native')
 const { DataStoreError, makeError, retryableCodes, typeError } = require('./errors')
 const { Namespace } = require('./namespace')
+const {
+  checkOptions, checkInteger, checkBoolean, checkString, checkName, refuseOptions
+} = require('./options')
 const { Queue } = require('./queue')
+const { runTransaction } = require('./transaction')
 const { watch } = require('./watch')
-const { checkOptions, checkInteger, checkBoolean, checkString, checkName } = require('./options')
 
 native.setErrorMaker(makeError)
 for (const code of native.retryableCodes().split(' ')) retryableCodes.add(code)
@@ -88,6 +91,11 @@ class DataStore {
     const checked = checkOptions(options, ['prefix', 'since', 'signal'], 'watch')
     checkString(checked.prefix, 'prefix')
     return watch(this.#handle(), undefined, checked)
+  }
+
+  transaction (fn, options) {
+    refuseOptions(options, 'transaction')
+    return runTransaction(this.#handle(), fn)
   }
 
   flush () {

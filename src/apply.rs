@@ -9,7 +9,7 @@ use crate::catalogue::CatalogueRow;
 use crate::changes::{ChangeKind, HistoryLimits, Recorder};
 use crate::environment::{Database, Environment, lmdb_error};
 use crate::error::{Error, Result};
-use crate::expiry::{encode_row, row_key};
+use crate::expiry::{encode_row, expired_between, row_key};
 use crate::limits::MAX_METADATA_BYTES;
 use crate::queue::apply::QueueChanges;
 use crate::range::prefix_bounds;
@@ -82,14 +82,19 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             Precondition::Entry { namespace, key, version } => {
                 self.check_entry(namespace, key, version)
             }
-            Precondition::Namespace { namespace, version } => {
-                let target = self.target(namespace)?;
-                if target.row.last_version == version {
-                    return Ok(());
-                }
-                Err(Error::NamespaceChanged { namespace: target.name.to_owned() })
+            Precondition::Namespace { namespace, version, as_of_ms } => {
+                self.check_namespace(namespace, version, as_of_ms)
             }
         }
+    }
+
+    fn check_namespace(&mut self, namespace: usize, version: u64, as_of_ms: u64) -> Result<()> {
+        let Target { name, row, .. } = *self.target(namespace)?;
+        let period = (as_of_ms, self.now_ms);
+        let changed = row.last_version != version
+            || row.expiring > 0
+                && expired_between(&self.environment.expiry, self.txn, name, period)?;
+        if changed { Err(Error::NamespaceChanged { namespace: name.to_owned() }) } else { Ok(()) }
     }
 
     fn check_entry(&mut self, namespace: usize, key: &str, version: u64) -> Result<()> {
@@ -254,24 +259,10 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
     fn increment(&mut self, namespace: usize, key: &str, by: f64) -> Result<Outcome> {
         let now_ms = self.now_ms;
         let record = self.record(namespace, key)?;
-        let before = match record.filter(|record| !record.head.is_expired(|| now_ms)) {
-            None => 0.0,
-            Some(record) => {
-                let bytes = record.value(key.as_bytes())?;
-                match value::as_number(bytes) {
-                    Some(number) => number,
-                    None => {
-                        let found = value::kind(bytes);
-                        let namespace = self.target(namespace)?.name.to_owned();
-                        return Err(Error::NotANumber { namespace, key: key.to_owned(), found });
-                    }
-                }
-            }
-        };
-        let after = before + by;
-        if !after.is_finite() {
-            return Err(Error::InvalidOption("the sum is too large for a number".into()));
-        }
+        let live = record.filter(|record| !record.head.is_expired(|| now_ms));
+        let before = live.map(|record| record.value(key.as_bytes())).transpose()?;
+        let name = self.targets.get(namespace).map_or("", |target| target.name);
+        let after = sum(name, key, before, by)?;
         let mut encoded = Vec::with_capacity(9);
         value::write_number(&mut encoded, after);
         self.set(namespace, key, &encoded, Ttl::Keep, None)?;
@@ -404,8 +395,25 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
     }
 }
 
+/// A stored number (0 where there is none) and `by` together.
+pub(crate) fn sum(namespace: &str, key: &str, before: Option<&[u8]>, by: f64) -> Result<f64> {
+    let number = match before {
+        None => 0.0,
+        Some(bytes) => value::as_number(bytes).ok_or_else(|| Error::NotANumber {
+            namespace: namespace.to_owned(),
+            key: key.to_owned(),
+            found: value::kind(bytes),
+        })?,
+    };
+    let sum = number + by;
+    if sum.is_finite() {
+        return Ok(sum);
+    }
+    Err(Error::InvalidOption("the sum is too large for a number".into()))
+}
+
 /// Merges `patch` into the JSON object in `before`; the result is empty where no field is left.
-fn merge(before: &[u8], patch: &MetadataPatch) -> Result<Vec<u8>> {
+pub(crate) fn merge(before: &[u8], patch: &MetadataPatch) -> Result<Vec<u8>> {
     let mut fields: MetadataPatch = if before.is_empty() {
         MetadataPatch::new()
     } else {

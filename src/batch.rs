@@ -27,8 +27,9 @@ pub type MetadataPatch = Map<String, Value>;
 pub(crate) enum Precondition<'a> {
     /// An entry is at this version; 0: there is none.
     Entry { namespace: usize, key: &'a str, version: u64 },
-    /// The last change of a namespace has this version; 0: the namespace is empty.
-    Namespace { namespace: usize, version: u64 },
+    /// The last change of a namespace has this version (0: the namespace is empty), and none of its
+    /// entries has expired since `as_of_ms`.
+    Namespace { namespace: usize, version: u64, as_of_ms: u64 },
 }
 
 /// One change. `namespace` is an index into the batch's namespaces.
@@ -136,9 +137,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Fails the whole batch unless the last change of the namespace has this version (0: unless
-    /// it is empty).
-    pub(crate) fn require_namespace_version(&mut self, namespace: usize, version: u64) {
-        self.preconditions.push(Precondition::Namespace { namespace, version });
+    /// it is empty), and if one of its entries has expired since `as_of_ms`.
+    pub(crate) fn require_namespace_version(
+        &mut self,
+        namespace: usize,
+        version: u64,
+        as_of_ms: u64,
+    ) {
+        self.preconditions.push(Precondition::Namespace { namespace, version, as_of_ms });
     }
 
     /// Writes an entry. `value` is one MessagePack value.

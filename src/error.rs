@@ -72,11 +72,25 @@ pub enum Error {
     },
 
     /// A namespace changed since a transaction listed or counted it.
-    #[error("{namespace:?} changed since the transaction listed or counted it: run it again")]
+    #[error("{namespace:?} changed since the transaction listed or counted it: it runs again")]
     NamespaceChanged {
         /// The namespace.
         namespace: String,
     },
+
+    /// Another writer changed what a transaction has read, so it cannot read on.
+    #[error("another writer changed what the transaction had read: it runs again")]
+    TransactionOvertaken,
+
+    /// A store was written to while a transaction of the same handle was running.
+    #[error(
+        "invalid option: a transaction of this store is running: write through its tx.useNamespace(), or after it"
+    )]
+    InTransaction,
+
+    /// A transaction was used after its end.
+    #[error("the transaction has ended: use tx only inside the function it was given to")]
+    TransactionEnded,
 
     /// The function of a transaction is asynchronous.
     #[error("the function of a transaction is synchronous: await before it, not inside")]
@@ -295,16 +309,18 @@ impl Error {
             Error::InvalidKey(_) => Code::InvalidKey,
             Error::InvalidNamespace(_) | Error::InvalidQueueName(_) => Code::InvalidNamespace,
             Error::InvalidValue(_) => Code::InvalidValue,
-            Error::InvalidOption(_) => Code::InvalidOption,
+            Error::InvalidOption(_) | Error::InTransaction => Code::InvalidOption,
             Error::KeyTooLong { .. } => Code::KeyTooLong,
             Error::ValueTooLarge { .. } => Code::ValueTooLarge,
             Error::ValueTooDeep { .. } => Code::ValueTooDeep,
-            Error::Conflict { .. } | Error::NamespaceChanged { .. } => Code::Conflict,
+            Error::Conflict { .. }
+            | Error::NamespaceChanged { .. }
+            | Error::TransactionOvertaken => Code::Conflict,
             Error::NotANumber { .. } => Code::NotANumber,
             Error::AsyncTransaction => Code::AsyncTransaction,
             Error::LeaseLost { .. } => Code::LeaseLost,
             Error::Timeout(_) => Code::Timeout,
-            Error::Closed => Code::Closed,
+            Error::Closed | Error::TransactionEnded => Code::Closed,
             Error::ReadOnly => Code::ReadOnly,
             Error::NotFound(_) => Code::NotFound,
             Error::StoreFull | Error::MapOutgrown => Code::StoreFull,

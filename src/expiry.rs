@@ -77,6 +77,31 @@ pub(crate) fn visit_due(
     Ok(())
 }
 
+/// Whether the clock passed the expiry of a record of `namespace` between two times, in either
+/// direction: the system's clock may be set back.
+pub(crate) fn expired_between(
+    index: &Handle,
+    txn: &RoTxn<'_>,
+    namespace: &str,
+    (one_ms, other_ms): (u64, u64),
+) -> Result<bool> {
+    let after = one_ms.min(other_ms).saturating_add(1).to_be_bytes();
+    let until = one_ms.max(other_ms).saturating_add(1).to_be_bytes();
+    if after == until {
+        return Ok(false);
+    }
+    let range = (Bound::Included(&after[..]), Bound::Excluded(&until[..]));
+    let rows =
+        index.range(txn, &range).map_err(|error| lmdb_error("read the expiry index", error))?;
+    for row in rows {
+        let (row_key, row) = row.map_err(|error| lmdb_error("read the expiry index", error))?;
+        if decode_row(row_key, row)?.0 == namespace {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// How many records of each namespace have expired and await removal.
 pub(crate) fn due_by_namespace(
     index: &Handle,

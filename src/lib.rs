@@ -37,10 +37,12 @@ mod shared;
 mod signals;
 mod stats;
 mod store;
+mod transaction;
 mod turn;
 pub mod value;
 mod wake;
 mod watch;
+mod weakened;
 
 // Not in unit tests: napi registers nothing there, and they run without Node.
 #[cfg(all(feature = "node", not(test)))]
@@ -58,5 +60,6 @@ pub use scan::{Scan, ScanPosition, ScannedEntry, Visit};
 pub use signals::{Channel, Interest, Subscription};
 pub use stats::Stats;
 pub use store::{OpenOptions, Store};
+pub use transaction::{ListedValue, Transaction};
 pub use turn::Turn;
 pub use watch::{WatchedChange, Watcher};

@@ -24,9 +24,20 @@ pub const MAX_AGENT_BYTES: usize = 128;
 /// Largest batch, in bytes of keys and values together.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024 * 1024;
 
-/// Most namespaces that one batch may touch. Each needs a database handle, and a batch cannot
+/// Most namespaces that one batch or transaction may touch. Each needs a database handle, and a batch cannot
 /// recycle handles half way.
 pub const MAX_BATCH_NAMESPACES: usize = 100;
+
+/// Most keys that one transaction may read one by one. Keys of a namespace that it lists do not
+/// count.
+pub const MAX_TRANSACTION_KEYS_READ: usize = 100_000;
+
+/// Most keys that one transaction may write or delete; a cleared prefix counts as one.
+pub const MAX_TRANSACTION_KEYS_WRITTEN: usize = 100_000;
+
+/// Most that one transaction may write, in bytes of keys, values and metadata together. They are
+/// held in memory until the commit.
+pub const MAX_TRANSACTION_BYTES: usize = 256 * 1024 * 1024;
 
 /// Longest time to live, in milliseconds (about 10,000 years; keeps expiry dates valid in
 /// JavaScript, whose last date is 8.64e15 ms).

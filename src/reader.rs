@@ -118,6 +118,15 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether `state` still has the snapshot of this transaction id, and it can use every handle
+    /// opened so far.
+    pub fn keeps(&self, state: &ReaderState, txn_id: usize) -> bool {
+        let handles_seen = self.handles_opened.load(Ordering::Acquire);
+        state.kept.as_ref().is_some_and(|snapshot| {
+            snapshot.txn.id() == txn_id && snapshot.handles_seen == handles_seen
+        })
+    }
+
     /// Keeps the environment from being recycled; `slot` publishes since when.
     pub fn pin(&self, state: &ReaderState, slot: SnapshotSlot) -> Result<PinnedEnvironment> {
         let environment = Arc::clone(state.environment.as_ref().ok_or(Error::Closed)?);

@@ -140,10 +140,11 @@ impl ScanPosition {
     }
 }
 
+/// An entry under a cursor.
 type Entry<'txn> = heed::Result<(&'txn [u8], &'txn [u8])>;
 
 /// One iterator over both directions, without a box per entry.
-enum Entries<'txn> {
+pub(crate) enum Entries<'txn> {
     Forward(heed::RoRange<'txn, Bytes, Bytes>),
     Backward(heed::RoRevRange<'txn, Bytes, Bytes>),
 }
@@ -159,7 +160,8 @@ impl<'txn> Iterator for Entries<'txn> {
     }
 }
 
-fn entries<'txn>(
+/// The records between two bounds, expired ones included.
+pub(crate) fn entries<'txn>(
     handle: &Handle,
     txn: &'txn ReadTxn,
     bounds: &Bounds,

@@ -23,6 +23,7 @@ use crate::range::{is_empty, prefix_bounds};
 use crate::reader::{PinnedEnvironment, Reader, ReaderState};
 use crate::record::clip_agent;
 use crate::shared::{Shared, lock};
+use crate::transaction::Transaction;
 use crate::turn::{self, Turn};
 use crate::wake::Wake;
 use crate::{filesystem, location};
@@ -55,6 +56,8 @@ pub(crate) struct Session {
     agent: String,
     read_only: bool,
     pub closed: Arc<AtomicBool>,
+    /// Whether a transaction of this handle is running: then only it may write.
+    in_transaction: AtomicBool,
 }
 
 /// The stores that this process has open, by canonical path (hazard 8).
@@ -101,8 +104,15 @@ impl Store {
             .or_insert_with(|| Registered { shared: Arc::clone(&shared), sessions: 0 })
             .sessions += 1;
         let agent = clip_agent(options.agent.as_deref().unwrap_or("unknown")).to_owned();
-        let (read_only, closed) = (options.read_only, Arc::default());
-        Ok(Store { session: Arc::new(Session { shared, reader, agent, read_only, closed }) })
+        let session = Session {
+            shared,
+            reader,
+            agent,
+            read_only: options.read_only,
+            closed: Arc::default(),
+            in_transaction: AtomicBool::new(false),
+        };
+        Ok(Store { session: Arc::new(session) })
     }
 
     /// The store's directory.
@@ -112,7 +122,7 @@ impl Store {
 
     /// The name stamped on what is written.
     pub fn agent(&self) -> &str {
-        &self.session.agent
+        self.session.agent()
     }
 
     /// A view of one namespace. Nothing is written by this call.
@@ -135,6 +145,13 @@ impl Store {
     /// Applies a batch: all of it, durably, or nothing.
     pub fn commit(&self, batch: &Batch) -> Result<Committed> {
         self.session.commit(batch)
+    }
+
+    /// Begins a transaction. Until it ends, nothing else is written through this handle.
+    ///
+    /// Fails with [`Error::InvalidOption`] if one is running already.
+    pub fn begin_transaction(&self) -> Result<Transaction> {
+        Transaction::begin(Arc::clone(&self.session))
     }
 
     /// Waits until everything written so far is on the disk. Every commit already was when it
@@ -171,10 +188,33 @@ impl Session {
         if self.read_only { Err(Error::ReadOnly) } else { Ok(()) }
     }
 
-    /// The one way to write.
+    /// The one way to write, but for a transaction.
     pub fn commit(&self, batch: &Batch) -> Result<Committed> {
+        if self.in_transaction.load(Ordering::Relaxed) {
+            return Err(Error::InTransaction);
+        }
+        self.commit_transaction(batch)
+    }
+
+    /// As `commit`, for the transaction that is running.
+    pub fn commit_transaction(&self, batch: &Batch) -> Result<Committed> {
         self.check_writable()?;
         self.shared.commit(&self.agent, batch)
+    }
+
+    /// Keeps all but one transaction from writing. Returns false if one is running.
+    pub fn claim_for_transaction(&self) -> bool {
+        !self.in_transaction.swap(true, Ordering::Relaxed)
+    }
+
+    /// Ends what `claim_for_transaction` began.
+    pub fn release_from_transaction(&self) {
+        self.in_transaction.store(false, Ordering::Relaxed);
+    }
+
+    /// The name stamped on what is written.
+    pub fn agent(&self) -> &str {
+        &self.agent
     }
 
     /// Runs `read` on a snapshot that sees every commit acknowledged before this call.
@@ -201,6 +241,18 @@ impl Session {
             drop(state);
             self.shared.remap()?;
         }
+    }
+
+    /// The reader, locked, with the snapshot `wanted` if it is still kept and can use every handle
+    /// opened so far; else as `fresh`.
+    pub fn snapshot_at(&self, wanted: Option<usize>) -> Result<MutexGuard<'_, ReaderState>> {
+        if let Some(txn_id) = wanted {
+            let state = self.reader.lock();
+            if self.reader.keeps(&state, txn_id) {
+                return Ok(state);
+            }
+        }
+        self.fresh()
     }
 
     /// Keeps the environment from being recycled, for a backup.

@@ -16,6 +16,7 @@ mod results;
 mod scan;
 mod signals;
 mod store;
+mod transaction;
 mod watch;
 
 use napi::JsValue;
@@ -35,6 +36,7 @@ pub fn add_raw_callbacks(exports: Object<'_>, env: Env) -> napi::Result<()> {
         queue::CALLBACKS,
         scan::CALLBACKS,
         signals::CALLBACKS,
+        transaction::CALLBACKS,
         watch::CALLBACKS,
     ];
     for (name, callback) in all.into_iter().flatten() {

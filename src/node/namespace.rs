@@ -20,6 +20,7 @@ pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "delete" => delete,
     "deleteMany" => delete_many,
     "clear" => clear,
+    "throwConflict" => throw_conflict,
 ];
 
 /// What `get` and `getEntry` return where there is no entry.
@@ -54,18 +55,27 @@ fn get_entry(call: &mut Call) -> Returned {
     let namespace = the_namespace(call)?;
     let end = call.with_key(1, |call, key| {
         let mut writer = Writer::new(&mut call.context.output);
-        let read = namespace.get_entry_with(key, |head, value| {
-            let fields = encode_head(head);
-            let lengths = [fields.len(), value.len()].map(|bytes| (bytes as u32).to_le_bytes());
-            let [fields_length, value_length] = &lengths;
-            writer.append(&[fields_length, &fields, value_length, value]).map(|()| writer.end())
-        })?;
+        let read =
+            namespace.get_entry_with(key, |head, value| write_entry(&mut writer, head, value))?;
         Ok(end_or_needed(read))
     })?;
     call.return_number(end)
 }
 
-fn end_or_needed(read: Option<Result<usize, usize>>) -> f64 {
+/// Leaves an entry in the output; its end, or how much room it needs.
+pub(super) fn write_entry(
+    writer: &mut Writer,
+    head: &EntryHead,
+    value: &[u8],
+) -> Result<usize, usize> {
+    let fields = encode_head(head);
+    let lengths = [fields.len(), value.len()].map(|bytes| (bytes as u32).to_le_bytes());
+    let [fields_length, value_length] = &lengths;
+    writer.append(&[fields_length, &fields, value_length, value]).map(|()| writer.end())
+}
+
+/// What `get` and `getEntry` return.
+pub(super) fn end_or_needed(read: Option<Result<usize, usize>>) -> f64 {
     match read {
         None => ABSENT,
         Some(Ok(end)) => end as f64,
@@ -103,7 +113,7 @@ fn count(call: &mut Call) -> Returned {
 }
 
 /// A time to live: -1 keeps the one there is, 0 is none.
-fn ttl(call: &Call, index: usize) -> Returned<Ttl> {
+pub(super) fn ttl(call: &Call, index: usize) -> Returned<Ttl> {
     let milliseconds = call.number(index)?;
     Ok(if milliseconds < 0.0 {
         Ttl::Keep
@@ -115,7 +125,7 @@ fn ttl(call: &Call, index: usize) -> Returned<Ttl> {
 }
 
 /// Metadata as JSON text, checked by the face; undefined for none.
-fn metadata(call: &Call, index: usize) -> Returned<Option<MetadataPatch>> {
+pub(super) fn metadata(call: &Call, index: usize) -> Returned<Option<MetadataPatch>> {
     call.optional_string(index)?
         .map(|json| {
             serde_json::from_str(&json).map_err(|error| {
@@ -129,7 +139,7 @@ fn metadata(call: &Call, index: usize) -> Returned<Option<MetadataPatch>> {
 }
 
 /// A version that is required: -1 for none.
-fn required_version(call: &Call, index: usize) -> Returned<Option<u64>> {
+pub(super) fn required_version(call: &Call, index: usize) -> Returned<Option<u64>> {
     let version = call.number(index)?;
     Ok((version >= 0.0).then_some(version as u64))
 }
@@ -191,4 +201,12 @@ fn clear(call: &mut Call) -> Returned {
     let prefix = call.optional_string(1)?.unwrap_or_default();
     let removed = the_namespace(call)?.clear(&prefix)?;
     call.return_number(removed as f64)
+}
+
+/// (namespace, key, expected, actual): throws what a conflict of these versions throws
+fn throw_conflict(call: &mut Call) -> Returned {
+    let namespace = the_namespace(call)?.name().to_owned();
+    let (expected, actual) = (call.number(2)? as u64, call.number(3)? as u64);
+    let key = call.string(call.argument(1))?;
+    Err(Error::Conflict { namespace, key, expected, actual }.into())
 }

@@ -58,14 +58,7 @@ struct Chunk {
 fn scan(call: &mut Call) -> Returned {
     let namespace = Arc::clone(the_namespace(call)?);
     let (with_values, whole) = (call.boolean(1)?, call.boolean(2)?);
-    let limit = call.number(4)?;
-    let range = Range {
-        reverse: call.boolean(3)?,
-        limit: (limit >= 0.0).then_some(limit as u64),
-        prefix: call.optional_string(5)?,
-        start: call.optional_string(6)?,
-        end: call.optional_string(7)?,
-    };
+    let range = range(call, 3)?;
     let mut state = State { rest: Some(ScanPosition::new(&range)), ..State::default() };
     if whole {
         state.collect(&namespace, with_values, usize::MAX)?;
@@ -74,9 +67,21 @@ fn scan(call: &mut Call) -> Returned {
     call.new_external(Scan { namespace, with_values, state: Mutex::new(state) })
 }
 
+/// Five arguments: reverse, limit or -1, prefix?, start?, end?
+pub(super) fn range(call: &Call, first: usize) -> Returned<Range> {
+    let limit = call.number(first + 1)?;
+    Ok(Range {
+        reverse: call.boolean(first)?,
+        limit: (limit >= 0.0).then_some(limit as u64),
+        prefix: call.optional_string(first + 2)?,
+        start: call.optional_string(first + 3)?,
+        end: call.optional_string(first + 4)?,
+    })
+}
+
 /// (namespace, keys) -> scan over the entries that exist, in the order of `keys`
 fn read_many(call: &mut Call) -> Returned {
-    let namespace = Arc::clone(the_namespace(call)?);
+    let namespace = the_namespace(call)?;
     let mut state = State::default();
     namespace.read_many(&call.keys(1)?, |key, value| {
         state.push(key, &[value]);
