@@ -16,7 +16,7 @@ function setting (t, options) {
   return { store, other, mine: store.useNamespace('n'), theirs: other.useNamespace('n') }
 }
 
-test('a transaction reads and writes over several namespaces, and returns what its function returns', (t) => {
+test('a transaction reads and writes over namespaces and returns what its function does', (t) => {
   const { store } = setting(t)
   const [stock, orders] = [store.useNamespace('stock'), store.useNamespace('orders')]
   stock.set('bolts', 10)
@@ -276,7 +276,7 @@ test('increment keeps ttl and metadata, of the store and of own writes', (t) => 
   sameProperties(mine.getMany(['stored', 'own', 'none']), { stored: 3, own: 2, none: 1 })
 })
 
-test('ifVersion compares with the stored entry, and its conflict is for the function to catch', (t) => {
+test('ifVersion compares with the stored entry; its conflict is for the function to catch', (t) => {
   const { store, mine } = setting(t)
   const version = mine.set('key', 1)
   let runs = 0
@@ -287,7 +287,9 @@ test('ifVersion compares with the stored entry, and its conflict is for the func
   assert.equal(runs, 1)
   store.transaction((tx) => {
     const n = tx.useNamespace('n')
-    throwsCode(() => n.set('key', 2, { ifVersion: 0 }), 'ERR_CONFLICT', { message: /exists already/ })
+    throwsCode(() => n.set('key', 2, { ifVersion: 0 }), 'ERR_CONFLICT', {
+      message: /exists already/
+    })
     throwsCode(() => n.delete('key', { ifVersion: version + 1 }), 'ERR_CONFLICT')
     n.set('key', 2, { ifVersion: version })
     n.set('key', 3, { ifVersion: version })
@@ -296,7 +298,7 @@ test('ifVersion compares with the stored entry, and its conflict is for the func
   sameProperties(mine.getAll(), { key: 3, new: 4 })
 })
 
-test('random transactions do what the same calls do one by one, seen from inside and after', (t) => {
+test('random transactions do what the same calls do one by one, seen inside and after', (t) => {
   const random = seededRandom(t)
   const { store } = setting(t)
   for (let round = 0; round < 60; round++) {
@@ -324,7 +326,8 @@ test('random transactions do what the same calls do one by one, seen from inside
 const PREFIXES = ['', 'a', 'ab', 'abc', 'b', '\u{10FFFF}']
 
 function randomOperation (random) {
-  const key = random.pick(PREFIXES) + random.pick(['', 'a', 'b', 'c', 'ab', '\u{10FFFF}', '\0']) || 'k'
+  const endings = ['', 'a', 'b', 'c', 'ab', '\u{10FFFF}', '\0']
+  const key = random.pick(PREFIXES) + random.pick(endings) || 'k'
   const keys = Array.from({ length: random.below(4) }, () => random.pick(PREFIXES) + 'c')
   const range = {
     reverse: random.below(2) === 1,
@@ -334,8 +337,9 @@ function randomOperation (random) {
     ...random.below(2) === 1 && { limit: random.below(6) }
   }
   const options = random.pick([
-    undefined, undefined, { ttl: 3_600_000 }, { metadata: { [random.pick(['x', 'y'])]: random.below(9) } },
-    { metadata: { x: null } }, { ttl: 3_600_000, metadata: { z: 1 } }
+    undefined, undefined, { ttl: 3_600_000 }, { metadata: { x: null } },
+    { metadata: { [random.pick(['x', 'y'])]: random.below(9) } },
+    { ttl: 3_600_000, metadata: { z: 1 } }
   ])
   const value = random.below(100)
   return random.pick([
@@ -478,7 +482,10 @@ test('async functions, promises and generators are refused and leave nothing beh
   assert.equal(runs, 0)
   const thenable = { then: () => { throw new Error('never called') } }
   for (const result of [Promise.resolve(1), Promise.reject(new Error('swallowed')), thenable]) {
-    throwsCode(() => store.transaction((tx) => { write(tx); return result }), 'ERR_ASYNC_TRANSACTION')
+    throwsCode(() => store.transaction((tx) => {
+      write(tx)
+      return result
+    }), 'ERR_ASYNC_TRANSACTION')
   }
   assert.equal(runs, 3)
   assert.equal(mine.has('key'), false)
@@ -497,8 +504,8 @@ test('after its end a transaction is closed, in every method', (t) => {
     const uses = [
       () => tx.useNamespace('n'), () => n.get('a'), () => n.getEntry('a'), () => n.has('a'),
       () => n.getMany(['a']), () => n.getAll(), () => n.listKeys(), () => n.count(),
-      () => n.set('a', 2), () => n.setMany({ a: 2 }), () => n.delete('a'), () => n.deleteMany(['a']),
-      () => n.increment('a'), () => n.clear()
+      () => n.set('a', 2), () => n.setMany({ a: 2 }), () => n.delete('a'),
+      () => n.deleteMany(['a']), () => n.increment('a'), () => n.clear()
     ]
     for (const use of uses) throwsCode(use, 'ERR_CLOSED', { message: /transaction has ended/ })
     assert.equal(n.name, 'n')
@@ -546,7 +553,8 @@ test('bad arguments are refused, and what was written before stays in the transa
       [() => tx.useNamespace('a\n'), 'ERR_INVALID_NAMESPACE'],
       [() => tx.useNamespace('n', { schema: {} }), 'ERR_INVALID_OPTION'],
       [() => n.get(5), 'ERR_INVALID_KEY'], [() => n.get(''), 'ERR_INVALID_KEY'],
-      [() => n.get('\ud800'), 'ERR_INVALID_KEY'], [() => n.get('k'.repeat(1979)), 'ERR_KEY_TOO_LONG'],
+      [() => n.get('\ud800'), 'ERR_INVALID_KEY'],
+      [() => n.get('k'.repeat(1979)), 'ERR_KEY_TOO_LONG'],
       [() => n.has(''), 'ERR_INVALID_KEY'], [() => n.getEntry(''), 'ERR_INVALID_KEY'],
       [() => n.getMany(['a', '']), 'ERR_INVALID_KEY'], [() => n.getMany('a'), 'ERR_INVALID_KEY'],
       [() => n.set('', 1), 'ERR_INVALID_KEY'], [() => n.set('a', undefined), 'ERR_INVALID_VALUE'],
@@ -562,7 +570,8 @@ test('bad arguments are refused, and what was written before stays in the transa
       [() => n.increment('a', 1, { ttl: 5 }), 'ERR_INVALID_OPTION'],
       [() => n.delete('a', { prefix: 'x' }), 'ERR_INVALID_OPTION'],
       [() => n.deleteMany(['kept', '']), 'ERR_INVALID_KEY'],
-      [() => n.clear('a'), 'ERR_INVALID_OPTION'], [() => n.getAll({ limit: -1 }), 'ERR_INVALID_OPTION'],
+      [() => n.clear('a'), 'ERR_INVALID_OPTION'],
+      [() => n.getAll({ limit: -1 }), 'ERR_INVALID_OPTION'],
       [() => n.listKeys('a'), 'ERR_INVALID_OPTION']
     ]
     for (const [call, code] of cases) throwsCode(call, code)
@@ -571,7 +580,7 @@ test('bad arguments are refused, and what was written before stays in the transa
 })
 
 test('a transaction takes 100 namespaces and refuses one more', (t) => {
-  const { store } = setting(t)
+  const { store, other } = setting(t)
   store.transaction((tx) => {
     for (let index = 0; index < 100; index++) tx.useNamespace(`n${index}`).increment('x')
     tx.useNamespace('n5').increment('x')
@@ -579,22 +588,27 @@ test('a transaction takes 100 namespaces and refuses one more', (t) => {
   })
   assert.equal(store.listNamespaces().length, 100)
   assert.equal(store.useNamespace('n5').get('x'), 2)
-  // All are read before any is validated on a later snapshot, and all are still as they were.
+  // All are looked up again on a later snapshot, and are still as they were.
   store.transaction((tx) => {
-    for (let index = 0; index < 100; index++) tx.useNamespace(`n${index}`).increment('x')
-    openStore({ path: store.path }).close()
-    for (let index = 0; index < 100; index++) assert.ok(tx.useNamespace(`n${index}`).get('x') > 1)
+    const views = Array.from({ length: 100 }, (_, index) => tx.useNamespace(`n${index}`))
+    for (const n of views) n.get('x')
+    other.useNamespace('n101').set('y', 1)
+    for (let index = 0; index < 100; index++) other.useNamespace(`n${index}`).set('y', 1)
+    store.has('anything')
+    assert.deepEqual(views.map((n) => n.get('x')), views.map((n, index) => index === 5 ? 2 : 1))
   })
 })
 
-test('a transaction reads 100,000 keys one by one and refuses one more; listed keys do not count', (t) => {
+test('a transaction reads 100,000 keys one by one, but no more; listed keys do not count', (t) => {
   const { store } = setting(t)
   store.transaction((tx) => {
     const [n, m] = [tx.useNamespace('n'), tx.useNamespace('m')]
     for (let index = 0; index < 50_000; index++) n.has(`k${index}`)
     m.getMany(Array.from({ length: 50_000 }, (_, index) => `k${index}`))
     n.get('k1')
-    for (const read of [() => n.get('x'), () => m.has('x'), () => m.delete('x'), () => m.increment('x')]) {
+    const reads = [() => n.get('x'), () => m.has('x'), () => m.delete('x'),
+      () => m.increment('x')]
+    for (const read of reads) {
       throwsCode(read, 'ERR_INVALID_OPTION', { message: /read at most 100000 keys/ })
     }
     m.count()
@@ -608,7 +622,9 @@ test('a transaction writes 100,000 keys and refuses one more', (t) => {
   store.transaction((tx) => {
     const [n, m] = [tx.useNamespace('n'), tx.useNamespace('m')]
     n.setMany(Array.from({ length: 99_998 }, (_, index) => [`k${index}`, index]))
-    throwsCode(() => m.setMany({ a: 1, b: 2, c: 3 }), 'ERR_INVALID_OPTION', { message: /100000 keys/ })
+    throwsCode(() => m.setMany({ a: 1, b: 2, c: 3 }), 'ERR_INVALID_OPTION', {
+      message: /100000 keys/
+    })
     assert.equal(m.count(), 0)
     m.setMany({ a: 1, b: 2 })
     m.setMany({ a: 3, b: 4 })
