@@ -238,6 +238,18 @@ export interface DataStore {
   watch(options?: WatchStoreOptions): AsyncIterableIterator<Change>
 
   /**
+   * A queue of tasks that any process may push and any process may claim. Nothing is written by
+   * this call; the options are those of this view. Names follow the rule for namespaces; a
+   * namespace of the same name has nothing to do with it.
+   *
+   * Errors: ERR_INVALID_NAMESPACE (TypeError when the name is not a string).
+   *
+   * @example
+   * const pages = store.useQueue<{ url: string }, number>('pages', { lease: 60000 })
+   */
+  useQueue<T = unknown, R = unknown>(name: string, options?: QueueOptions): Queue<T, R>
+
+  /**
    * Waits until everything written so far is on the disk. Writes are when they return, so this is
    * for code that must not depend on it.
    *
@@ -671,6 +683,264 @@ export interface WaitForOptions<T> {
    * Errors: RangeError ERR_INVALID_OPTION.
    */
   timeout?: number
+}
+
+// ------------------------------------------------------------------------------------ queues
+
+/** How a worker claims tasks. Every property may be left out. */
+export interface QueueOptions {
+  /**
+   * Milliseconds for which a claimed task stays with its worker unless the lease is renewed: 1 to
+   * 86,400,000 (a day).
+   *
+   * Default: 30000.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION.
+   *
+   * @example store.useQueue('pages', { lease: 60000 })
+   */
+  lease?: number
+  /**
+   * Claims of a task before it is dead: 1 to 1,000,000.
+   *
+   * Default: 5.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION.
+   *
+   * @example store.useQueue('pages', { maxAttempts: 3 })
+   */
+  maxAttempts?: number
+}
+
+/** How to push a task. Every property may be left out. */
+export interface PushOptions {
+  /**
+   * The task's id, 1 to 1,024 bytes. A push whose id exists is ignored, whatever became of the
+   * task that has it.
+   *
+   * Default: a random UUID.
+   *
+   * Errors: ERR_INVALID_KEY, ERR_KEY_TOO_LONG.
+   *
+   * @example pages.push({ url }, { id: url })
+   */
+  id?: string
+  /**
+   * Milliseconds before the task can be claimed.
+   *
+   * Default: 0.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION.
+   *
+   * @example pages.push({ url }, { delay: 60000 })
+   */
+  delay?: number
+}
+
+/** Which tasks to list. Every property may be left out. */
+export interface ListTasksOptions {
+  /** Only tasks with this status. Default: all. */
+  status?: TaskStatus
+  /** At most so many. Default: no limit. */
+  limit?: number
+}
+
+/** How to end a wait for a queue. */
+export interface QueueWaitOptions {
+  /** Ends the wait when it aborts, also when it has aborted before. Default: none. */
+  signal?: AbortSignal
+}
+
+/** How to give a task back. */
+export interface FailOptions {
+  /**
+   * Milliseconds before the task can be claimed again.
+   *
+   * Default: 0.
+   *
+   * Errors: RangeError ERR_INVALID_OPTION.
+   *
+   * @example task.fail(error, { retryIn: 1000 * 2 ** task.attempt })
+   */
+  retryIn?: number
+}
+
+/** How many tasks of a queue have each status. */
+export interface QueueStats {
+  /** Waiting for a worker. */
+  pending: number
+  /** Waiting for their time. */
+  delayed: number
+  /** With a worker. */
+  claimed: number
+  /** Finished; they stay until `clear()`. */
+  completed: number
+  /** Tried as often as allowed. */
+  dead: number
+}
+
+/** Where a task is on its way. */
+export type TaskStatus = 'pending' | 'delayed' | 'claimed' | 'completed' | 'dead'
+
+/**
+ * A queue of tasks. Every step is one durable commit. A worker has a task for the length of a
+ * lease; when that ends, whether the worker has died or is only slow, another may claim the task.
+ * So a body may run twice for one task, but only one of them finishes it.
+ */
+export interface Queue<T = unknown, R = unknown> {
+  /** The queue's name. */
+  readonly name: string
+
+  /**
+   * Adds a task and returns its id. Pushing an id that exists is ignored.
+   *
+   * Errors: ERR_INVALID_VALUE, ERR_VALUE_TOO_LARGE, ERR_VALUE_TOO_DEEP.
+   *
+   * @example const id = pages.push({ url: 'https://example.org' })
+   */
+  push(item: T, options?: PushOptions): string
+  /**
+   * Adds many tasks in one commit and returns their ids.
+   *
+   * Errors: as {@link Queue.push}; then nothing was added.
+   *
+   * @example pages.pushMany(urls.map((url) => ({ url })))
+   */
+  pushMany(items: Iterable<T>): string[]
+  /**
+   * Takes a task now: the one whose lease ended first, else the one that became pending first;
+   * `undefined` where there is none. Its lease is not renewed by itself.
+   *
+   * @example const task = pages.claim()
+   */
+  claim(): Task<T, R> | undefined
+  /**
+   * Claims a task for each turn of a loop, and sleeps while there is none. The lease is renewed
+   * while the body of the loop runs, also while it blocks the event loop. The loop ends with
+   * `break`, when the signal aborts, and when the store is closed. A pending `next()` keeps the
+   * process alive.
+   *
+   * Errors: `next()` rejects where a claim fails, and the iteration is over.
+   *
+   * @example
+   * for await (const task of pages.consume()) {
+   *   try {
+   *     task.complete(await fetchPage(task.item.url))
+   *   } catch (error) {
+   *     task.fail(error, { retryIn: 1000 })
+   *   }
+   * }
+   */
+  consume(options?: QueueWaitOptions): AsyncIterableIterator<Task<T, R>>
+  /**
+   * What the queue knows of a task; `undefined` where there is none with this id.
+   *
+   * Errors: ERR_INVALID_KEY, ERR_KEY_TOO_LONG.
+   *
+   * @example pages.get(id)?.status
+   */
+  get(id: string): TaskState<T, R> | undefined
+  /**
+   * Tasks with one status in their order (pending ones as they will be claimed, delayed and
+   * claimed ones by time, others in the order in which they became so), or all, status by status.
+   *
+   * @example pages.list({ status: 'dead', limit: 10 })
+   */
+  list(options?: ListTasksOptions): TaskState<T, R>[]
+  /**
+   * Results of the completed tasks by id, in the order of completion.
+   *
+   * @example Object.values(pages.results())
+   */
+  results(): Record<string, R>
+  /**
+   * How many tasks have each status. Costs a look-up, however many there are.
+   *
+   * @example const { pending, dead } = pages.stats()
+   */
+  stats(): QueueStats
+  /**
+   * Resolves when nothing is pending, delayed or claimed. Keeps the process alive meanwhile.
+   *
+   * Errors: rejects with `signal.reason` when the signal aborts, with ERR_CLOSED when the store is
+   * closed.
+   *
+   * @example await pages.drained()
+   */
+  drained(options?: QueueWaitOptions): Promise<void>
+  /**
+   * Makes every dead task pending again, with a fresh budget of attempts; returns how many. The
+   * number of the attempt goes on growing.
+   *
+   * @example pages.retryDead()
+   */
+  retryDead(): number
+  /**
+   * Removes every task, whatever its status, and the results; returns how many tasks.
+   *
+   * @example pages.clear()
+   */
+  clear(): number
+}
+
+/** What a queue knows of a task. */
+export interface TaskState<T = unknown, R = unknown> {
+  /** The task's id. */
+  id: string
+  /** What was pushed. */
+  item: T
+  /** A delayed task whose time has come is pending. */
+  status: TaskStatus
+  /** How often the task was claimed. */
+  attempt: number
+  /** The agent that has claimed it. Only while it is claimed. */
+  claimedBy?: string
+  /** When its lease ends. Only while it is claimed. */
+  leaseExpiresAt?: Date
+  /** What it was completed with, unless that is undefined. */
+  result?: R
+  /** Why the last attempt failed, cut at 4,096 bytes; gone when the task is completed. */
+  error?: string
+}
+
+/** A task that this worker has claimed. */
+export interface Task<T = unknown, R = unknown> {
+  /** The task's id. */
+  readonly id: string
+  /** What was pushed. */
+  readonly item: T
+  /**
+   * 1 for the first claim, larger with each one. Also the fencing token: give it to whatever else
+   * the work writes to, and let that refuse a smaller one.
+   */
+  readonly attempt: number
+  /**
+   * Makes the lease end so many milliseconds from now. Default: the queue's `lease`.
+   *
+   * Errors: ERR_LEASE_LOST.
+   *
+   * @example task.renew(60000)
+   */
+  renew(ms?: number): void
+  /**
+   * Finishes the task. Still accepted after the lease has ended if nobody has claimed the task
+   * since.
+   *
+   * Errors: ERR_LEASE_LOST; ERR_INVALID_VALUE, ERR_VALUE_TOO_LARGE, ERR_VALUE_TOO_DEEP for the
+   * result.
+   *
+   * @example task.complete({ bytes: 1024 })
+   */
+  complete(result?: R): void
+  /**
+   * Puts the task back to the end of the queue after `retryIn` milliseconds, or makes it dead if
+   * it was claimed `maxAttempts` times. Keeps the error's message.
+   *
+   * Errors: ERR_LEASE_LOST.
+   *
+   * @example task.fail(new Error('no route'), { retryIn: 1000 })
+   */
+  fail(error: unknown, options?: FailOptions): void
 }
 
 // ------------------------------------------------------------------------------------ the rest

@@ -13,10 +13,12 @@ const hour = 3_600_000
 const hasFaketime = spawnSync('faketime', ['--version']).status === 0
 const needsFaketime = { skip: hasFaketime ? false : 'faketime is not installed' }
 
-/** An agent whose clock is so much ahead ("+1h") or behind. It ends with its input, because the
- *  program that sets the clock stands between it and a signal. */
+/** An agent whose clock is so much ahead ("+1h") or behind, as if it had been set: the clock that
+ *  measures waits goes on. The agent ends with its input, because the program that sets the clock
+ *  stands between it and a signal. */
 function startWithClock (t, offset, args) {
-  const agent = startAgent(t, 'queue-claim', args, { command: ['faketime', '-f', offset] })
+  const command = ['faketime', '--exclude-monotonic', '-f', offset]
+  const agent = startAgent(t, 'queue-claim', args, { command })
   const end = () => agent.child.stdin.end()
   t.after(end)
   return { ...agent, end }

@@ -13,10 +13,14 @@ import {
   type Namespace,
   type NamespaceOptions,
   type OpenOptions,
+  type Queue,
+  type QueueStats,
   type RangeOptions,
   type SetOptions,
   type StandardSchemaV1,
-  type StoreStats
+  type StoreStats,
+  type Task as QueueTask,
+  type TaskState
 } from 'commonhold'
 
 type Same<A, B> =
@@ -92,8 +96,6 @@ exactly<() => unknown>()(scoped)
 
 // @ts-expect-error not built yet
 store.transaction
-// @ts-expect-error not built yet
-store.useQueue
 // @ts-expect-error not built yet
 store.async
 
@@ -263,4 +265,40 @@ const laterCode: ErrorCode = 'ERR_BUSY'
 // @ts-expect-error errors are made by the package
 const made = new DataStoreError()
 
-export { code, laterCode, made, namespaceOptions, unknownCode, watches }
+export { code, consumes, laterCode, made, namespaceOptions, unknownCode, watches }
+
+// Queues
+
+const pages = store.useQueue<{ url: string }, number>('pages', { lease: 1000, maxAttempts: 3 })
+exactly<Queue<{ url: string }, number>>()(pages)
+exactly<Queue<unknown, unknown>>()(dataStore.useQueue('pages'))
+exactly<string>()(pages.push({ url: 'x' }, { id: 'x', delay: 5 }))
+exactly<string[]>()(pages.pushMany([{ url: 'x' }]))
+exactly<QueueTask<{ url: string }, number> | undefined>()(pages.claim())
+exactly<TaskState<{ url: string }, number> | undefined>()(pages.get('x'))
+exactly<TaskState<{ url: string }, number>[]>()(pages.list({ status: 'dead', limit: 1 }))
+exactly<Record<string, number>>()(pages.results())
+exactly<QueueStats>()(pages.stats())
+exactly<Promise<void>>()(pages.drained())
+exactly<number>()(pages.retryDead())
+exactly<number>()(pages.clear())
+async function consumes(signal: AbortSignal) {
+  exactly<Promise<void>>()(pages.drained({ signal }))
+  for await (const page of pages.consume({ signal })) {
+    exactly<{ url: string }>()(page.item)
+    exactly<number>()(page.attempt)
+    page.renew()
+    page.complete(1)
+    page.fail(new Error('x'), { retryIn: 5 })
+    // @ts-expect-error not a result
+    page.complete('x')
+    // @ts-expect-error read only
+    page.attempt = 2
+  }
+}
+// @ts-expect-error not an item
+pages.push({ uri: 'x' })
+// @ts-expect-error misspelled
+store.useQueue('pages', { leas: 1 })
+// @ts-expect-error not a status
+pages.list({ status: 'done' })

@@ -51,7 +51,7 @@ impl Alarm {
     /// false when it is time to end.
     fn wait(&self, wake_at: Option<Instant>) -> bool {
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.asleep.load(Ordering::SeqCst) {
+        if !self.asleep.load(Ordering::SeqCst) && !*stopped {
             let tick = Duration::from_millis(SNAPSHOT_KEPT_MS);
             stopped = self.wait_timeout(stopped, tick);
         }

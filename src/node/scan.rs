@@ -99,10 +99,8 @@ pub(super) fn return_collected(call: &Call, state: State) -> Returned {
 fn next_chunk(call: &mut Call) -> Returned {
     let scan: &Scan = call.external(0)?;
     let mut state = lock(&scan.state);
-    if state.ready.is_empty() {
-        if let Some(namespace) = &scan.namespace {
-            state.collect(namespace, scan.with_values, 1)?;
-        }
+    if let (Some(namespace), true) = (&scan.namespace, state.ready.is_empty()) {
+        state.collect(namespace, scan.with_values, 1)?;
     }
     let chunk = state.ready.pop_front().unwrap_or_default();
     let mut writer = Writer::new(&mut call.context.output);
