@@ -29,10 +29,11 @@ async function until (holds) {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1))
 }
 
-/** Follows what a worker says into `log`, by the kind of line. */
-async function follow (worker, log) {
+/** Follows what a worker says into `log`, by the kind of line; kills it at the given line. */
+async function follow (worker, log, lines) {
   for (let line = await worker.next(); line !== undefined; line = await worker.next()) {
     for (const kind of Object.keys(log)) if (kind in line) log[kind].push(line)
+    if (--lines === 0) worker.kill('SIGKILL')
   }
 }
 
@@ -48,16 +49,13 @@ test('1,000 tasks over 4 workers that are killed at random are completed exactly
     while (!await isOver()) {
       const args = { path, agent: name, lease: 300, work: 'finish' }
       const worker = startAgent(t, 'queue-worker', args)
-      await worker.next()
-      const followed = follow(worker, log)
-      const killer = setTimeout(() => worker.kill('SIGKILL'), 20 + random.below(200))
+      const followed = follow(worker, log, 2 + random.below(80))
       await Promise.race([followed, drained])
-      clearTimeout(killer)
       if (await isOver()) worker.tell('stop')
-      else kills++
       await followed
       const { code, signal, stderr } = await worker.exited
       assert.ok(signal === 'SIGKILL' || code === 0, stderr)
+      if (signal === 'SIGKILL') kills++
     }
   }
   await Promise.all(['a', 'b', 'c', 'd'].map(slot))
