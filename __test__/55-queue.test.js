@@ -526,7 +526,7 @@ test('closing the store ends a loop and fails drained()', async (t) => {
 })
 
 test('a body that outlives its lease keeps the task, until it is over', async (t) => {
-  const queue = temporaryQueue(t, { lease: 900 })
+  const queue = temporaryQueue(t, { lease: 1500 })
   queue.push('item', { id: 'a' })
   const tasks = queue.consume()
   const { value: task } = await tasks.next()
@@ -545,7 +545,7 @@ test('a body that outlives its lease keeps the task, until it is over', async (t
 })
 
 test('a longer lease that the body asked for is not shortened', async (t) => {
-  const queue = temporaryQueue(t, { lease: 900 })
+  const queue = temporaryQueue(t, { lease: 1500 })
   queue.push('long', { id: 'long' })
   queue.push('short', { id: 'short' })
   const tasks = queue.consume()

@@ -110,8 +110,8 @@ test('an idle worker is woken by the lease of a worker that was killed', async (
 
 test('a worker that computes for longer than its lease keeps the task', async (t) => {
   const { path, queue } = queueOf(t)
-  queue.push(3000, { id: 'a' })
-  const options = { path, lease: 1000, work: 'compute' }
+  queue.push(4000, { id: 'a' })
+  const options = { path, lease: 1500, work: 'compute' }
   const one = startAgent(t, 'queue-worker', options)
   const other = startAgent(t, 'queue-worker', options)
   await Promise.all([one.next(), other.next()])
