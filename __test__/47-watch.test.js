@@ -6,10 +6,12 @@
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const { getEventListeners, once } = require('node:events')
+const fs = require('node:fs')
 const path = require('node:path')
 const { Worker } = require('node:worker_threads')
 const { openStore } = require('..')
-const { temporaryDirectory, temporaryStore, throwsCode } = require('./support/store')
+const { rejectsCode, temporaryDirectory, temporaryStore, throwsCode } =
+  require('./support/store')
 const { seededRandom } = require('./support/random')
 const { brief, fold, take, takeUntil } = require('./support/watching')
 
@@ -582,6 +584,30 @@ test('closing a store ends its own loops normally, and no others', generous, asy
   const last = survivor.next()
   store.close()
   assert.equal((await last).done, true)
+})
+
+test('damage ends a loop with its error, after what came before it', generous, async (t) => {
+  const directory = path.join(temporaryDirectory(t), 'store')
+  const damaged = 'what will be damaged'
+  const before = openStore(directory)
+  before.useNamespace('n').set('a', 1)
+  before.useNamespace('n').setMany({ b: 2, c: damaged, d: 4 })
+  before.close()
+  const file = path.join(directory, 'data.mdb')
+  const bytes = fs.readFileSync(file)
+  // Older copies of the page have it too.
+  for (let at = 0; (at = bytes.indexOf(damaged, at)) !== -1; at++) bytes[at] ^= 1
+  fs.writeFileSync(file, bytes)
+  const store = openStore(directory)
+  t.after(() => store.close())
+  const namespace = store.useNamespace('n')
+  for (const watcher of [namespace.watch(), namespace.watch({ since: 0 }), store.watch()]) {
+    const results = await Promise.allSettled(Array.from({ length: 4 }, () => watcher.next()))
+    const told = results.map(({ value, reason }) => reason?.code ?? value.value?.key)
+    assert.deepEqual(told, ['a', 'ERR_CORRUPT', undefined, undefined])
+    assert.equal((await watcher.next()).done, true)
+  }
+  await rejectsCode(namespace.waitFor('c'), 'ERR_CORRUPT')
 })
 
 test('watchers that are forgotten do not disturb', generous, async (t) => {
