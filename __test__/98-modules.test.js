@@ -80,6 +80,32 @@ test('a second copy in one process is refused the same store', { timeout: 60_000
   })
 })
 
+test('modules that are loaded anew with the same addon work beside the old ones', async (t) => {
+  const cached = Object.entries(require.cache)
+  const ours = cached.filter(([file]) => file.startsWith(path.join(root, 'lib')) ||
+    file === path.join(root, 'index.js'))
+  for (const [file] of ours) if (!file.endsWith('.node')) delete require.cache[file]
+  const anew = require('..')
+  for (const [file, module] of ours) require.cache[file] = module
+  assert.notEqual(anew, commonhold)
+  const store = temporaryStore(t)
+  const other = anew.openStore(store.path)
+  t.after(() => other.close())
+  store.set('key', 'of the old one')
+  const large = Buffer.alloc(1_000_000, 7)
+  other.set('large', large)
+  for (const one of [store, other]) {
+    assert.equal(one.get('key'), 'of the old one')
+    assert.deepEqual(one.get('large'), large)
+    const waiting = one.useNamespace('n').waitFor('awaited')
+    const change = one.watch({ prefix: 'n' }).next()
+    store.useNamespace('n').set('awaited', 1)
+    assert.equal(await waiting, 1)
+    assert.equal((await change).value.key, 'awaited')
+    store.useNamespace('n').clear()
+  }
+})
+
 /** What the package says when it is loaded without an addon of its own. */
 function loadWithoutAddon (t, platformPackages) {
   const copy = path.join(temporaryDirectory(t), 'commonhold')

@@ -16,8 +16,6 @@ function onReady () {
   }
 }
 
-native.listen(onReady)
-
 /** Calls `wake` once, when the id becomes ready. Until then the process is kept alive. `wake` does
  *  not throw. */
 function waitFor (id, wake) {
@@ -56,4 +54,10 @@ class Signal {
   }
 }
 
-module.exports = { Signal, waitFor, stopWaiting }
+// One for each addon, however often this module is loaded (see output.js).
+if (native.signals === undefined) {
+  native.listen(onReady)
+  native.signals = { Signal, waitFor, stopWaiting }
+}
+
+module.exports = native.signals

@@ -100,6 +100,16 @@ impl Call<'_> {
         if self.is_undefined(index)? { Ok(None) } else { self.buffer(index).map(Some) }
     }
 
+    /// A key, to keep.
+    pub fn key(&mut self, index: usize) -> Returned<String> {
+        self.with_key(index, |_, key| Ok(key.to_owned()))
+    }
+
+    /// As `key`; `None` for undefined.
+    pub fn optional_key(&mut self, index: usize) -> Returned<Option<String>> {
+        if self.is_undefined(index)? { Ok(None) } else { self.key(index).map(Some) }
+    }
+
     /// Reads a key argument into the thread's scratch and lends it to `body`.
     pub fn with_key<R>(
         &mut self,

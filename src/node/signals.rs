@@ -152,7 +152,7 @@ fn subscribe(call: &Call, interest: Interest) -> Returned {
 /// (store, namespace, key) -> subscription
 fn subscribe_key(call: &mut Call) -> Returned {
     let namespace = call.string(call.argument(1))?;
-    let key = call.string(call.argument(2))?;
+    let key = call.key(2)?;
     subscribe(call, Interest::Key { namespace, key })
 }
 

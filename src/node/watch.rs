@@ -40,7 +40,7 @@ type Held = Mutex<Option<Watching>>;
 fn watch(call: &mut Call) -> Returned {
     let store: &Arc<Store> = call.external(0)?;
     let prefix = call.optional_string(3)?.unwrap_or_default();
-    let interest = match (call.optional_string(1)?, call.optional_string(2)?) {
+    let interest = match (call.optional_string(1)?, call.optional_key(2)?) {
         (Some(namespace), Some(key)) => Interest::Key { namespace, key },
         (Some(namespace), None) => Interest::Prefix { namespace, prefix },
         (None, _) => Interest::Namespaces { prefix },
