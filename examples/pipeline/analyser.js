@@ -6,14 +6,14 @@ const pipeline = useNamespace('pipeline:job-1')
 
 async function run (timeout) {
   const orders = await pipeline.waitFor('parsed', { timeout })
-  pipeline.set('analysis', {
+  const analysis = {
     orders: orders.length,
     totalCents: orders.reduce((sum, { cents }) => sum + cents, 0),
     byRegion: totals(orders, ({ region }) => region),
     byProduct: totals(orders, ({ product }) => product),
     byMonth: totals(orders, ({ date }) => date.toISOString().slice(0, 7))
-  })
-  pipeline.set('status', { stage: 'analysed' })
+  }
+  pipeline.setMany({ analysis, status: { stage: 'analysed' } })
 }
 
 /** Cents by group, as a Map, largest first. The store keeps a Map a Map. */

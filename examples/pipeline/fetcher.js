@@ -6,9 +6,8 @@ async function run (url) {
   const response = await fetch(url)
   if (!response.ok) throw new Error(`${url} answered ${response.status}`)
 
-  const pipeline = useNamespace('pipeline:job-1')
-  pipeline.set('raw', await response.text(), { metadata: { source: url } })
-  pipeline.set('status', { stage: 'fetched' })
+  const raw = await response.text()
+  useNamespace('pipeline:job-1').setMany({ raw, status: { stage: 'fetched', source: url } })
 }
 
 run(process.argv[2])

@@ -1,7 +1,8 @@
 'use strict'
 
 // Four agents, all started at once, the last stage first. Each waits for what the stage before it
-// leaves in `pipeline:job-1`, adds its own key and moves `status` on. A watcher prints the status.
+// leaves in `pipeline:job-1`, adds its own key and moves `status` on, both in one commit: the next
+// stage begins at once, and its status must not come before. A watcher prints the status.
 
 const { createServer } = require('node:http')
 const { once } = require('node:events')

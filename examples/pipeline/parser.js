@@ -7,8 +7,8 @@ const pipeline = useNamespace('pipeline:job-1')
 async function run (timeout) {
   const raw = await pipeline.waitFor('raw', { timeout })
   const [header, ...rows] = raw.trim().split('\n').map(fields)
-  pipeline.set('parsed', rows.map(row => order(header, row)))
-  pipeline.set('status', { stage: 'parsed' })
+  const parsed = rows.map(row => order(header, row))
+  pipeline.setMany({ parsed, status: { stage: 'parsed' } })
 }
 
 /** The fields of one line of CSV; a quoted field may hold commas. */

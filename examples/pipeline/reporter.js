@@ -6,14 +6,14 @@ const pipeline = useNamespace('pipeline:job-1')
 
 async function run (timeout) {
   const analysis = await pipeline.waitFor('analysis', { timeout })
-  pipeline.set('report', [
+  const report = [
     `# ${analysis.orders} orders, ${amount(analysis.totalCents)} in all`,
     ...table('region', analysis.byRegion),
     ...table('product', analysis.byProduct),
     ...table('month', analysis.byMonth),
     ''
-  ].join('\n'))
-  pipeline.set('status', { stage: 'complete' })
+  ].join('\n')
+  pipeline.setMany({ report, status: { stage: 'complete' } })
 }
 
 function table (title, sums) {
