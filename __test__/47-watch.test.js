@@ -699,3 +699,16 @@ test('bad sizes and ages of the history are refused', (t) => {
   }
   openStore({ path: directory, history: { maxBytes: 65_536, maxAge: 1 } }).close()
 })
+
+test('a loop over a long history lets other events come between its changes', async (t) => {
+  const namespace = temporaryStore(t).useNamespace('test')
+  namespace.setMany(Array.from({ length: 10_000 }, (_, n) => [`key ${n}`, n]))
+  const controller = new AbortController()
+  setImmediate(() => controller.abort())
+  let told = 0
+  for await (const change of namespace.watch({ since: 0, signal: controller.signal })) {
+    assert.equal(change.type, 'set')
+    told += 1
+  }
+  assert.ok(told > 0 && told < 10_000, `${told} changes`)
+})

@@ -577,3 +577,16 @@ test('drained resolves at once, later, or not at all', async (t) => {
   queue.claim().fail('dead is drained too')
   await drained
 })
+
+test('a loop over a long queue lets other events come between its tasks', async (t) => {
+  const queue = temporaryQueue(t)
+  queue.pushMany(Array.from({ length: 50 }, (_, n) => n))
+  const controller = new AbortController()
+  setImmediate(() => controller.abort())
+  let done = 0
+  for await (const task of queue.consume({ signal: controller.signal })) {
+    task.complete()
+    done += 1
+  }
+  assert.ok(done > 0 && done < 50, `${done} tasks`)
+})

@@ -15,6 +15,8 @@ class Consumer {
   #wakeUp
   #timer
   #isEnded = false
+  /** Whether a task was delivered in this turn of the event loop. */
+  #isResting = false
   /** Pending calls of next(), in the order in which they get tasks. */
   #waiting = []
   /** Tasks whose loop bodies run. */
@@ -58,14 +60,13 @@ class Consumer {
   }
 
   #serve () {
+    if (this.#isResting || this.#waiting.length === 0) return
     try {
-      this.#deliver()
-      if (this.#waiting.length === 0) return this.#sleepNot()
+      if (this.#deliver()) return
       // Armed before the next look: what is pushed from here on wakes this consumer.
       this.#wakeUp ??= new Signal(this.#source.subscribe(), () => this.#serve())
       this.#wakeUp.arm()
-      this.#deliver()
-      if (this.#waiting.length === 0) return this.#sleepNot()
+      if (this.#deliver()) return
       this.#setTimer(this.#source.readyIn())
     } catch (error) {
       if (error.code === 'ERR_CLOSED') this.#end()
@@ -73,14 +74,21 @@ class Consumer {
     }
   }
 
+  /** Gives a task to the first pending next(); returns whether there was one. */
   #deliver () {
-    while (this.#waiting.length > 0) {
-      const task = this.#source.claim()
-      if (task === undefined) return
-      Task.hold(task)
-      this.#running.push(task)
-      this.#waiting.shift().resolve({ value: task, done: false })
-    }
+    const task = this.#source.claim()
+    if (task === undefined) return false
+    Task.hold(task)
+    this.#running.push(task)
+    this.#waiting.shift().resolve({ value: task, done: false })
+    if (this.#waiting.length === 0) this.#sleepNot()
+    // A long queue must not keep timers and other events waiting: the next task comes next turn.
+    this.#isResting = true
+    setImmediate(() => {
+      this.#isResting = false
+      this.#serve()
+    })
+    return true
   }
 
   #setTimer (readyIn) {
