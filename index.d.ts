@@ -498,7 +498,7 @@ export interface Namespace<T = unknown, Input = T> {
    * announced within a second of its time, as long as a process that may write watches.
    *
    * Errors: ERR_INVALID_KEY; ERR_INVALID_OPTION, also for `key` together with `prefix`. `next()`
-   * rejects with ERR_CORRUPT where a value is damaged; the one after it goes on.
+   * rejects with ERR_CORRUPT where a value is damaged, and ends the watcher.
    *
    * @example
    * for await (const change of status.watch({ key: 'stage' })) {
@@ -673,7 +673,12 @@ export type Change<T = unknown> = { last: boolean } & (
 
 /** How long to wait for a key, and for what. */
 export interface WaitForOptions<T> {
-  /** What the value must satisfy. Default: nothing, any value will do. */
+  /**
+   * What the value must satisfy. It answers at once: a promise is refused. Default: nothing, any
+   * value will do.
+   *
+   * Errors: TypeError ERR_INVALID_OPTION when it returns a promise.
+   */
   predicate?: (value: T) => boolean
   /** Ends the wait: the promise rejects with `signal.reason`. */
   signal?: AbortSignal

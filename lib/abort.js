@@ -24,9 +24,9 @@ function onAbort (signal, stop) {
   let listener = listeners.get(signal)
   if (listener === undefined) {
     const stops = new Set()
-    listener = { stops, handleEvent: () => stops.forEach((stop) => stop()) }
+    listener = { stops, call: () => stops.forEach((stop) => stop()) }
     listeners.set(signal, listener)
-    signal.addEventListener('abort', listener, { once: true })
+    signal.addEventListener('abort', listener.call, { once: true })
   }
   const { stops } = listener
   stops.add(stop)
@@ -34,7 +34,7 @@ function onAbort (signal, stop) {
     stops.delete(stop)
     if (stops.size > 0 || listeners.get(signal) !== listener) return
     listeners.delete(signal)
-    signal.removeEventListener('abort', listener)
+    signal.removeEventListener('abort', listener.call)
   }
 }
 
