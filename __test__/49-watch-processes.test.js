@@ -10,6 +10,7 @@ const path = require('node:path')
 const { temporaryDirectory, temporaryStore } = require('./support/store')
 const { seededRandom } = require('./support/random')
 const { runAgent, startAgent } = require('./support/agents')
+const { weakenedPackage, without } = require('./support/weakened')
 const { fold, take, takeUntil } = require('./support/watching')
 
 const generous = { timeout: 240_000 }
@@ -114,11 +115,24 @@ test('the last commit of a writer that is killed is told', generous, async (t) =
   }
 })
 
-test('a thousand rounds between two processes, each woken by the other', generous, async (t) => {
-  const store = temporaryStore(t)
+/** Two processes that answer each other. */
+function play (t, args, options) {
   const players = [[true, 'a', 'b'], [false, 'b', 'a']].map(([first, mine, theirs]) =>
-    runAgent(t, 'wait', { task: 'ping-pong', path: store.path, rounds: 1000, first, mine, theirs }))
-  assert.deepEqual(await Promise.all(players), [[{ rounds: 1000 }], [{ rounds: 1000 }]])
+    runAgent(t, 'wait', { task: 'ping-pong', first, mine, theirs, ...args }, options))
+  return Promise.all(players)
+}
+
+test('a thousand rounds between two processes, each woken by the other', generous, async (t) => {
+  const { path } = temporaryStore(t)
+  assert.deepEqual(await play(t, { path, rounds: 1000 }), [[{ rounds: 1000 }], [{ rounds: 1000 }]])
+})
+
+test('without wake-ups each round would take a second', generous, async (t) => {
+  const args = { path: path.join(temporaryDirectory(t), 'store'), package: weakenedPackage(t) }
+  const begin = performance.now()
+  await play(t, { ...args, rounds: 6 }, without('wake'))
+  // So the thousand rounds would not end within their test's time.
+  assert.ok(performance.now() - begin > 3000)
 })
 
 test('a process that only watches ends when its work is done', generous, async (t) => {

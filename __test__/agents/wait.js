@@ -2,8 +2,8 @@
 
 // What a waiting process does with its life.
 
-const { openStore } = require('../..')
 const { args, say } = require('../support/agent')
+const { openStore } = require(args.package ?? '../..')
 const { generator } = require('../support/random')
 
 const store = openStore(args.path)
