@@ -9,7 +9,7 @@ mod interests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -238,18 +238,8 @@ impl Session {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         self.check_open()?;
         let version = self.version()?;
-        // Made before the registry is locked: it takes locks that come before that one.
-        let reader = self.shared.new_reader()?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let mut registry = lock(&self.shared.signals.registry);
-        if registry.is_shut_down {
-            return Err(Error::Closed);
-        }
-        if !registry.is_running {
-            registry.seen = version;
-            start(&self.shared, reader)?;
-            registry.is_running = true;
-        }
+        let mut registry = self.registry_with_thread(version)?;
         registry.interests.add(&interest, id);
         let (armed_after, first_match, is_closed) = (None, None, false);
         let session = address(self);
@@ -257,6 +247,30 @@ impl Session {
         registry.entries.insert(id, entry);
         drop(registry);
         Ok(Subscription { shared: Arc::clone(&self.shared), id })
+    }
+
+    /// The registry, locked, with a thread that deals out what is later than `version`.
+    fn registry_with_thread(&self, version: u64) -> Result<MutexGuard<'_, Registry>> {
+        let shared = &self.shared;
+        let mut reader = None;
+        loop {
+            let mut registry = lock(&shared.signals.registry);
+            if registry.is_shut_down {
+                return Err(Error::Closed);
+            }
+            if registry.is_running {
+                return Ok(registry);
+            }
+            if let Some(reader) = reader.take() {
+                registry.seen = version;
+                start(shared, reader)?;
+                registry.is_running = true;
+                return Ok(registry);
+            }
+            drop(registry);
+            // Without the registry's lock: this takes locks that come before that one.
+            reader = Some(shared.new_reader()?);
+        }
     }
 
     /// The version of the newest commit.
