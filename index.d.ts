@@ -250,6 +250,36 @@ export interface DataStore {
   useQueue<T = unknown, R = unknown>(name: string, options?: QueueOptions): Queue<T, R>
 
   /**
+   * Runs `fn` and commits what it wrote through `tx`, all or nothing; returns what `fn` returned.
+   * All reads through `tx` see one state of the store, plus the transaction's own writes. Where
+   * another writer has changed what was read before the commit, `fn` runs again, so it must do
+   * nothing but read, compute and write through `tx`. No lock is held while it runs. Throwing rolls
+   * back. Transactions are serializable, together with all other writes.
+   *
+   * What counts as read: single keys, also missing ones, and for a listing, a count or a `clear`
+   * the whole namespace.
+   *
+   * Limits: 100 namespaces; 100,000 keys read one by one (a listing of any length counts as none);
+   * 100,000 keys written; 256 MiB written.
+   *
+   * While `fn` runs this store refuses writes that are not `tx`'s (ERR_INVALID_OPTION); reads of it
+   * are no part of the transaction.
+   *
+   * Errors: whatever `fn` throws; ERR_ASYNC_TRANSACTION for an async function or a promise as
+   * result; ERR_INVALID_OPTION past a limit, for a generator, and inside another transaction of
+   * this store; ERR_VALUE_TOO_LARGE; ERR_CONFLICT when others were first 1,000 times in a row;
+   * those of {@link Namespace.set}.
+   *
+   * @example
+   * store.transaction((tx) => {
+   *   const accounts = tx.useNamespace<number>('accounts')
+   *   accounts.increment('ann', -30)
+   *   accounts.increment('ben', 30)
+   * })
+   */
+  transaction<R>(fn: (tx: Transaction) => R): R
+
+  /**
    * Waits until everything written so far is on the disk. Writes are when they return, so this is
    * for code that must not depend on it.
    *
@@ -614,6 +644,45 @@ export interface DeleteOptions {
 export interface ClearOptions {
   /** Only keys that begin with this. Default: all. */
   prefix?: string
+}
+
+// -------------------------------------------------------------------------------- transactions
+
+/**
+ * What the function of {@link DataStore.transaction} gets. Every method throws ERR_CLOSED after the
+ * end of the function.
+ */
+export interface Transaction {
+  /**
+   * A namespace as the transaction sees it. It has no schema: check values before they are set.
+   *
+   * Errors: ERR_INVALID_NAMESPACE; ERR_INVALID_OPTION at the 101st namespace.
+   *
+   * @example const tasks = tx.useNamespace<Task>('tasks')
+   */
+  useNamespace<T = unknown>(name: string): TransactionNamespace<T>
+}
+
+/**
+ * A namespace inside a transaction: the methods of {@link Namespace}, which here see and change
+ * what the transaction will commit. Any of them may throw ERR_CONFLICT because another writer has
+ * changed what was read; then `fn` runs again, whatever it does with that error.
+ *
+ * Entries written in the transaction have version 0, because versions are given at the commit.
+ * `ifVersion` is compared with the stored entry, whatever the transaction itself has written.
+ */
+export interface TransactionNamespace<T = unknown> extends Pick<Namespace<T>,
+  'name' | 'get' | 'getEntry' | 'has' | 'getMany' | 'getAll' | 'listKeys' | 'count' |
+  'setMany' | 'increment' | 'delete' | 'deleteMany' | 'clear'
+> {
+  /**
+   * Writes a value at the commit. Returns nothing, because the version is not known before.
+   *
+   * Errors: as of {@link Namespace.set}.
+   *
+   * @example tx.useNamespace('tasks').set('t1', task, { ttl: 60_000 })
+   */
+  set(key: string, value: T, options?: SetOptions): void
 }
 
 // ------------------------------------------------------------------------------------ watching

@@ -20,7 +20,9 @@ import {
   type StandardSchemaV1,
   type StoreStats,
   type Task as QueueTask,
-  type TaskState
+  type TaskState,
+  type Transaction,
+  type TransactionNamespace
 } from 'commonhold'
 
 type Same<A, B> =
@@ -94,8 +96,6 @@ exactly<() => unknown>()(scoped)
 
 // What later releases add is absent now, not half there.
 
-// @ts-expect-error not built yet
-store.transaction
 // @ts-expect-error not built yet
 store.async
 
@@ -302,3 +302,25 @@ pages.push({ uri: 'x' })
 store.useQueue('pages', { leas: 1 })
 // @ts-expect-error not a status
 pages.list({ status: 'done' })
+
+// Transactions
+
+exactly<number>()(dataStore.transaction((tx) => {
+  exactly<Transaction>()(tx)
+  const tasks = tx.useNamespace<Task>('tasks')
+  exactly<TransactionNamespace<Task>>()(tasks)
+  exactly<Task | undefined>()(tasks.get('t1'))
+  exactly<Task | number>()(tasks.get('t1', 5))
+  exactly<Entry<Task> | undefined>()(tasks.getEntry('t1'))
+  exactly<Record<string, Task>>()(tasks.getAll({ prefix: 't', limit: 5 }))
+  exactly<void>()(tasks.set('t1', task, { ttl: 5, ifVersion: 0 }))
+  exactly<boolean>()(tasks.delete('t1', { ifVersion: 5 }))
+  // @ts-expect-error a task is no number
+  tasks.set('t1', 5)
+  // @ts-expect-error there is no update in a transaction: get and set do
+  tasks.update('t1', (before) => before)
+  // @ts-expect-error a transaction has no schema
+  tx.useNamespace('tasks', { schema: {} })
+  return tasks.setMany({ t1: task }) + tasks.deleteMany(['t2']) + tasks.clear({ prefix: 'x' })
+}))
+exactly<void>()(dataStore.transaction(() => {}))
