@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Transaction;
-use super::writes::{Own, Written};
+use super::writes::{Own, Written, metadata_bytes};
 use crate::apply::{merge, sum};
 use crate::batch::{MetadataPatch, Ttl};
 use crate::error::{Error, Result};
@@ -130,11 +130,12 @@ impl Transaction {
         ttl: Ttl,
         metadata: Option<&MetadataPatch>,
     ) -> Result<()> {
+        let patch_bytes = metadata_bytes(metadata);
         let (mut keys, mut bytes) = (HashSet::new(), 0);
         for (key, value) in entries {
             self.check_writable(key)?;
             check_value(value)?;
-            bytes += key.len() + value.len();
+            bytes += key.len() + value.len() + patch_bytes;
             if self.view(namespace)?.writes.bytes_of(key).is_none() {
                 keys.insert(*key);
             }

@@ -24,7 +24,6 @@ pub(super) enum Write {
 }
 
 /// An entry to be written.
-#[derive(Clone)]
 pub(super) struct Written {
     pub value: Vec<u8>,
     pub ttl: Ttl,
@@ -179,9 +178,12 @@ impl Write {
 impl Written {
     /// Bytes of value and metadata.
     pub fn bytes(&self) -> usize {
-        let metadata = self.metadata.as_ref().filter(|patch| !patch.is_empty());
-        // An error would mean that it is not JSON, which its type excludes.
-        let json = metadata.and_then(|patch| serde_json::to_vec(patch).ok());
-        self.value.len() + json.map_or(0, |json| json.len())
+        self.value.len() + metadata_bytes(self.metadata.as_ref())
     }
+}
+
+/// Bytes of the JSON of a patch.
+pub(super) fn metadata_bytes(patch: Option<&MetadataPatch>) -> usize {
+    // An error would mean that it is not JSON, which its type excludes.
+    patch.and_then(|patch| serde_json::to_vec(patch).ok()).map_or(0, |json| json.len())
 }
