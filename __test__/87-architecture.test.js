@@ -18,6 +18,7 @@ function filesBelow (directory, extension) {
 }
 
 const sources = filesBelow('src', '.rs').map((name) => name.replaceAll('\\', '/'))
+const product = sources.filter((name) => !name.endsWith('tests.rs'))
 
 /** A source file without its comments and unit tests. */
 const code = (name) => read(name).split(/^#\[cfg\((?:all\()?test\b/m)[0].replace(/^\s*\/\/.*$/gm, '')
@@ -27,7 +28,7 @@ test('the code map names every source file', () => {
   const store = section('### The store: src/', '### The binding')
   const binding = section('### The binding: src/node/', '### The face')
   const face = section('### The face', '### The rest')
-  for (const name of sources.filter((name) => !name.endsWith('tests.rs'))) {
+  for (const name of product) {
     const [map, short] = name.startsWith('src/node/')
       ? [binding, name.slice('src/node/'.length)]
       : [store, name.slice('src/'.length)]
@@ -61,12 +62,12 @@ test('nothing in src/ outside src/node/ names napi', () => {
 })
 
 test('only the write path, and the creation of a store, begins a write transaction', () => {
-  const writers = sources.filter((name) => /\.write_txn\(/.test(code(name)))
+  const writers = product.filter((name) => /\.write_txn\(/.test(code(name)))
   assert.deepEqual(writers.sort(), ['src/commit.rs', 'src/environment.rs'])
 })
 
 test('only what applies a batch changes anything in a write transaction', () => {
-  const changing = sources.filter((name) => /\bRwTxn\b/.test(code(name)))
+  const changing = product.filter((name) => /\bRwTxn\b/.test(code(name)))
   assert.deepEqual(changing.sort(), ['src/apply.rs', 'src/changes.rs', 'src/commit.rs'])
 })
 

@@ -1,35 +1,23 @@
 //! Signals: who waits for which changes, and the thread that tells them.
 //!
 //! Each store that somebody watches in this process has one waiting thread. A commit of any
-//! process wakes it (wake.rs); it reads the new part of the history once, finds the subscriptions
+//! process wakes it (wake.rs); it (signals/dealer.rs) reads the new part of the history once, finds the subscriptions
 //! that it matters to, and pushes their ids to the channel of the thread that made them. It ends
 //! a second after the last subscription has gone.
 
+mod dealer;
 mod interests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 pub use self::interests::Interest;
 use self::interests::Interests;
-use crate::changes::{self, Position};
-use crate::environment::{Environment, ReadTxn, lmdb_error};
 use crate::error::{Error, Result};
-use crate::expiry::now_ms;
-use crate::reader::Reader;
 use crate::shared::{Shared, lock};
 use crate::store::{Session, Store};
-
-/// The longest wait. A process that is killed between its commit and its wake-up wakes nobody,
-/// and another one's clock may be set.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long to wait for a sweep that was asked for before asking again.
-const SWEEP_WAIT: Duration = Duration::from_millis(100);
-/// How long the thread outlives the last subscription.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// Where the ids of ready subscriptions are left for the thread that made them.
 pub struct Channel {
@@ -263,7 +251,7 @@ impl Session {
             }
             if let Some(reader) = reader.take() {
                 registry.seen = version;
-                start(shared, reader)?;
+                dealer::start(shared, reader)?;
                 registry.is_running = true;
                 return Ok(registry);
             }
@@ -282,108 +270,4 @@ impl Session {
 /// What tells a handle from others as long as it is there.
 fn address(session: &Session) -> usize {
     std::ptr::from_ref(session).addr()
-}
-
-fn start(shared: &Arc<Shared>, reader: Arc<Reader>) -> Result<()> {
-    let its_shared = Arc::clone(shared);
-    let thread = std::thread::Builder::new()
-        .name("commonhold-signals".into())
-        .spawn(move || run(&its_shared, &reader))
-        .map_err(|error| Error::io("could not start a thread", error))?;
-    // One that ran before has ended: it said so under the registry's lock.
-    *lock(&shared.signals.thread) = Some(thread);
-    Ok(())
-}
-
-fn run(shared: &Shared, reader: &Reader) {
-    let mut without_subscriptions: Option<Instant> = None;
-    loop {
-        let ticket = shared.wake.announce();
-        let seen = lock(&shared.signals.registry).seen;
-        let wait = deal_out(shared, reader).unwrap_or_else(|_| {
-            // Whoever waits reads for itself, and meets the error.
-            tell_all(shared);
-            LONGEST_WAIT
-        });
-        let mut registry = lock(&shared.signals.registry);
-        if registry.is_shut_down {
-            return;
-        }
-        if registry.entries.is_empty() {
-            let since = *without_subscriptions.get_or_insert_with(Instant::now);
-            if since.elapsed() >= LINGER {
-                registry.is_running = false;
-                return;
-            }
-        } else {
-            without_subscriptions = None;
-        }
-        drop(registry);
-        shared.wake.wait(ticket, Some(wait), || has_news(shared, reader, seen));
-    }
-}
-
-fn tell_all(shared: &Shared) {
-    let mut registry = lock(&shared.signals.registry);
-    let mut told = Vec::new();
-    registry.deal_to_all(&mut told);
-    registry.tell(&told);
-}
-
-fn has_news(shared: &Shared, reader: &Reader, seen: u64) -> bool {
-    let newest = shared.read_once(reader, |environment, txn| Ok(environment.version_of(txn.id())));
-    newest.map_or(true, |newest| newest > seen)
-}
-
-/// Deals out what is new in the history. Returns how long to wait at most.
-fn deal_out(shared: &Shared, reader: &Reader) -> Result<Duration> {
-    let mut told = Vec::new();
-    let due_ms = shared.read_once(reader, |environment, txn| {
-        let mut registry = lock(&shared.signals.registry);
-        deal_history(environment, txn, &mut registry, &mut told)?;
-        registry.tell(&told);
-        if registry.entries.is_empty() { Ok(None) } else { first_expiry(environment, txn) }
-    })?;
-    let Some(due_ms) = due_ms else { return Ok(LONGEST_WAIT) };
-    let left = Duration::from_millis(due_ms.saturating_sub(now_ms()));
-    // Who waits is to be told of its removal.
-    if left.is_zero() && shared.sweep_soon() {
-        return Ok(SWEEP_WAIT);
-    }
-    Ok(if left.is_zero() { LONGEST_WAIT } else { left.min(LONGEST_WAIT) })
-}
-
-fn deal_history(
-    environment: &Environment,
-    txn: &ReadTxn,
-    registry: &mut Registry,
-    told: &mut Vec<u64>,
-) -> Result<()> {
-    let newest = environment.version_of(txn.id());
-    let from = registry.seen;
-    if newest == from {
-        return Ok(());
-    }
-    registry.seen = newest;
-    if registry.entries.is_empty() {
-        return Ok(());
-    }
-    if changes::floor(&environment.changes, txn)? > from {
-        registry.deal_to_all(told);
-        return Ok(());
-    }
-    let mut ids = Vec::new();
-    changes::visit(&environment.changes, txn, Position::after(from), |change| {
-        ids.clear();
-        registry.interests.find(&change, &mut ids);
-        registry.deal(change.position.version, &ids, told);
-        true
-    })
-}
-
-/// When the next entry expires.
-fn first_expiry(environment: &Environment, txn: &ReadTxn) -> Result<Option<u64>> {
-    let first = environment.expiry.first(txn);
-    let first = first.map_err(|error| lmdb_error("read the expiry index", error))?;
-    Ok(first.and_then(|(row_key, _)| row_key.first_chunk().copied()).map(u64::from_be_bytes))
 }
