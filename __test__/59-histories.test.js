@@ -87,10 +87,13 @@ before((t) => { weakened = weakenedPackage(t) })
 for (const name of ['key-versions', 'namespace-versions', 'extension', 'lost-update']) {
   test(`a run without the check "${name}" is found out`, async (t) => {
     const args = { package: weakened }
-    const history = await record(t, { processes: 5, calls: 300, args, options: without(name) })
-    const violations = check(history)
+    let violations = []
+    // Chance may spare a run; only the time limit of the tests ends the search.
+    while (violations.length === 0) {
+      violations =
+        check(await record(t, { processes: 5, calls: 300, args, options: without(name) }))
+    }
     t.diagnostic(`${violations.length} violations, such as ${violations[0]}`)
-    assert.ok(violations.length > 0)
   })
 }
 
