@@ -28,12 +28,23 @@ entries.default.tagged = [1, 2, 3]
 store.useNamespace('default').set('expiring', 'later', { ttl: 98_000_000_000_000 })
 entries.default.expiring = 'later'
 
-store.backup(path.join(scratch, 'copy'), { compact: true }).then(() => {
-  store.close()
-  fs.mkdirSync(target, { recursive: true })
-  for (const file of ['commonhold.json', 'data.mdb']) {
-    fs.copyFileSync(path.join(scratch, 'copy', file), path.join(target, file))
-  }
-  fs.writeFileSync(path.join(target, 'expected.json'), JSON.stringify(entries, null, 2) + '\n')
-  fs.rmSync(scratch, { recursive: true })
-})
+// For the history: something that is gone again.
+store.useNamespace('gone').setMany({ a: 1, b: 2 })
+store.useNamespace('gone').delete('a')
+store.useNamespace('gone').clear()
+
+// A task of each status.
+const queue = store.useQueue('a queue', { maxAttempts: 1 })
+for (const id of ['completed', 'dead', 'claimed', 'pending']) queue.push({ id }, { id })
+queue.push({ id: 'delayed' }, { id: 'delayed', delay: 98_000_000_000_000 })
+queue.claim().complete('a result')
+queue.claim().fail(new Error('a reason'))
+queue.claim()
+
+store.close()
+fs.mkdirSync(target, { recursive: true })
+for (const file of ['commonhold.json', 'data.mdb']) {
+  fs.copyFileSync(path.join(scratch, 'store', file), path.join(target, file))
+}
+fs.writeFileSync(path.join(target, 'expected.json'), JSON.stringify(entries, null, 2) + '\n')
+fs.rmSync(scratch, { recursive: true })

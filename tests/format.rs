@@ -4,7 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use commonhold::{Code, OpenOptions, Store, Ttl};
+use commonhold::{
+    ChangeKind, Channel, Code, Interest, OpenOptions, QueueOptions, QueueStats, Store, TaskStatus,
+    Ttl,
+};
 use serde_json::Value;
 
 fn fixture() -> PathBuf {
@@ -50,6 +53,54 @@ fn the_golden_store_holds_what_was_written_to_it() {
     let version = store.namespace("default").unwrap().get_entry_with("tagged", tagged).unwrap();
     let next = store.namespace("default").unwrap().set("new", &[0xc0], Ttl::Never, None, None);
     assert!(version.unwrap() < next.unwrap());
+}
+
+#[test]
+fn the_golden_store_tells_its_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = copy(dir.path());
+    let all = Interest::Namespaces { prefix: String::new() };
+    let mut watcher = store.watch(all, Some(0), Channel::new(|| ())).unwrap();
+    let told: Vec<_> = watcher
+        .read(usize::MAX)
+        .unwrap()
+        .into_iter()
+        .map(|change| (change.kind.unwrap(), change.namespace.to_string(), change.key, change.last))
+        .collect();
+    let of = |name: &str| told.iter().filter(|told| told.1 == name).cloned().collect::<Vec<_>>();
+    let change = |kind, key: &str| (kind, "gone".to_owned(), key.to_owned(), true);
+    assert_eq!(of("gone"), [change(ChangeKind::Delete, "a"), change(ChangeKind::Clear, "")]);
+    let set = |key: &str, last| (ChangeKind::Set, "default".to_owned(), key.to_owned(), last);
+    let expected = ["greeting", "none", "yes", "tagged", "expiring"];
+    let is_last = |key: &str| !matches!(key, "greeting" | "none");
+    assert_eq!(of("default"), expected.map(|key| set(key, is_last(key))));
+}
+
+#[test]
+fn the_golden_store_has_a_task_of_each_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = copy(dir.path());
+    let queue = store.queue("a queue", QueueOptions { lease_ms: 60_000, max_attempts: 2 }).unwrap();
+    let (pending, delayed, claimed, completed, dead) = (1, 1, 1, 1, 1);
+    let stats = QueueStats { pending, delayed, claimed, completed, dead };
+    assert_eq!(queue.stats().unwrap(), stats);
+    for status in TaskStatus::ALL {
+        let mut seen = Vec::new();
+        let visit = |task: &commonhold::TaskState| {
+            let item = commonhold::value::to_json(task.item).unwrap();
+            assert_eq!(item, serde_json::json!({ "id": task.id }));
+            let result = task.result.map(|result| commonhold::value::to_json(result).unwrap());
+            seen.push((task.id.to_owned(), task.attempt, task.error.map(str::to_owned), result));
+        };
+        queue.list(Some(status), 10, visit).unwrap();
+        let attempt = u64::from(!matches!(status, TaskStatus::Pending | TaskStatus::Delayed));
+        let error = (status == TaskStatus::Dead).then(|| "a reason".to_owned());
+        let result = (status == TaskStatus::Completed).then(|| "a result".into());
+        assert_eq!(seen, [(status.name().to_owned(), attempt, error, result)]);
+    }
+    // The lease ran out long ago: its task comes first.
+    let task = queue.claim().unwrap().unwrap();
+    assert_eq!((&*task.id, task.attempt), ("claimed", 2));
 }
 
 #[test]
