@@ -140,7 +140,7 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             .map_err(|error| lmdb_error("write the catalogue", error))?;
         }
         any |= self.finish_queues()?;
-        self.history.finish(self.txn, limits)?;
+        any |= self.history.finish(self.txn, limits)?;
         Ok(any)
     }
 

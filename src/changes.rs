@@ -7,7 +7,7 @@
 
 use std::ops::Bound;
 
-use heed::{PutFlags, RoTxn, RwTxn};
+use heed::{MdbError, PutFlags, RoTxn, RwTxn};
 
 use crate::environment::{Database, Handle, lmdb_error};
 use crate::error::{Error, Result};
@@ -105,14 +105,23 @@ pub(crate) struct Recorder {
     rows: usize,
     /// The namespace of the change before, by its number in the batch.
     namespace: Option<usize>,
+    /// Whether all history is to be dropped, that of this commit too.
+    drops: bool,
 }
 
 impl Recorder {
-    pub fn new(database: Handle, version: u64, now_ms: u64) -> Recorder {
-        let (ordinal, first_ordinal, rows, namespace) = (0, 0, 0, None);
-        let row = Vec::new();
-        let mut recorder =
-            Recorder { database, version, now_ms, row, ordinal, first_ordinal, rows, namespace };
+    pub fn new(database: Handle, version: u64, now_ms: u64, drops: bool) -> Recorder {
+        let mut recorder = Recorder {
+            database,
+            version,
+            now_ms,
+            row: Vec::new(),
+            ordinal: 0,
+            first_ordinal: 0,
+            rows: 0,
+            namespace: None,
+            drops,
+        };
         recorder.begin_row();
         recorder
     }
@@ -133,6 +142,9 @@ impl Recorder {
         (number, namespace): (usize, &str),
         key: &str,
     ) -> Result<()> {
+        if self.drops {
+            return Ok(());
+        }
         let bytes = 5 + namespace.len() + key.len();
         if self.row.len() > HEAD_BYTES && self.row.len() + bytes > HISTORY_ROW_BYTES {
             self.flush(txn)?;
@@ -161,24 +173,34 @@ impl Recorder {
     fn flush(&mut self, txn: &mut RwTxn<'_>) -> Result<()> {
         let key = row_key(Position { version: self.version, ordinal: self.first_ordinal });
         seal_in_place(&key, &mut self.row);
-        self.database
-            .put_with_flags(txn, PutFlags::APPEND, &key, &self.row)
-            .map_err(|error| lmdb_error("write the history", error))?;
+        match self.database.put_with_flags(txn, PutFlags::APPEND, &key, &self.row) {
+            // A damaged key stands where no row can be: the history ends here, the store goes on.
+            Err(heed::Error::Mdb(MdbError::KeyExist)) => forget(&self.database, txn, self.version),
+            result => result,
+        }
+        .map_err(|error| lmdb_error("write the history", error))?;
         self.rows += 1;
         self.begin_row();
         Ok(())
     }
 
-    /// Writes what is left and trims what is too much or too old.
-    pub fn finish(mut self, txn: &mut RwTxn<'_>, limits: HistoryLimits) -> Result<()> {
+    /// Writes what is left and trims what is too much or too old. Returns whether that alone is
+    /// worth a commit.
+    pub fn finish(mut self, txn: &mut RwTxn<'_>, limits: HistoryLimits) -> Result<bool> {
+        if self.drops {
+            return forget(&self.database, txn, self.version)
+                .map(|()| true)
+                .map_err(|error| lmdb_error("drop the history", error));
+        }
         if self.row.len() > HEAD_BYTES {
             self.flush(txn)?;
         }
         let is_due = txn.id().is_multiple_of(HISTORY_TRIM_INTERVAL);
         if self.rows > 0 && (is_due || self.rows > HISTORY_TRIM_ROWS / 4) {
-            trim(self.database, txn, self.now_ms, limits, HISTORY_TRIM_ROWS + 2 * self.rows)?;
+            let present = (self.version, self.now_ms);
+            trim(self.database, txn, present, limits, HISTORY_TRIM_ROWS + 2 * self.rows)?;
         }
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -234,7 +256,7 @@ fn write_floor(database: &Database<'_>, txn: &mut RwTxn<'_>, version: u64) -> he
 fn trim(
     database: Handle,
     txn: &mut RwTxn<'_>,
-    now_ms: u64,
+    (present, now_ms): (u64, u64),
     limits: HistoryLimits,
     most: usize,
 ) -> Result<()> {
@@ -245,10 +267,13 @@ fn trim(
     let first = row_key(Position::after(0));
     let from: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Included(&first), Bound::Unbounded);
     let mut last: Option<Vec<u8>> = None;
+    // A damaged row is of no use to anybody, and must not keep the store from being written.
     for row in database.range(txn, &from).map_err(failed)?.take(most) {
         let (key, row) = row.map_err(failed)?;
-        let made_ms = u64_at(unseal("history", key, row)?, 0).unwrap_or_default();
-        if excess == 0 && now_ms.saturating_sub(made_ms) <= limits.max_age_ms {
+        let made_ms = unseal("history", key, row).ok().and_then(|payload| u64_at(payload, 0));
+        let is_young =
+            made_ms.is_some_and(|made_ms| now_ms.saturating_sub(made_ms) <= limits.max_age_ms);
+        if excess == 0 && is_young {
             break;
         }
         excess = excess.saturating_sub((key.len() + row.len()) as u64);
@@ -257,7 +282,9 @@ fn trim(
     let Some(last) = last else { return Ok(()) };
     let trimmed: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Included(&first), Bound::Included(&last));
     database.delete_range(txn, &trimmed).map_err(failed)?;
-    write_floor(&database, txn, position_of(&last)?.version).map_err(failed)
+    // The floor never goes beyond what is written: a key may be damaged too.
+    let version = position_of(&last)?.version.min(present);
+    write_floor(&database, txn, version).map_err(failed)
 }
 
 /// Calls `visit` with each change from `from` on, until it returns false. Changes of one row come

@@ -97,12 +97,14 @@ impl Shared {
         if is_first || batch.writes_expiry() {
             self.owe_sweep();
         }
-        match self.commit_locked(&mut writer, agent, batch) {
-            Err(Error::MapOutgrown) => {
-                drop(writer);
-                self.remap()?;
-                self.commit_locked(&mut self.lock_writer(), agent, batch)
-            }
+        let mut result = self.commit_locked(&mut writer, agent, batch);
+        if let Err(Error::MapOutgrown) = result {
+            drop(writer);
+            self.remap()?;
+            writer = self.lock_writer();
+            result = self.commit_locked(&mut writer, agent, batch);
+        }
+        match result {
             Err(Error::StoreFull) => self.commit_to_full(&mut writer, agent, batch),
             result => result,
         }
@@ -121,7 +123,30 @@ impl Shared {
         // What has expired is room that nobody has claimed yet.
         self.sweep_locked(writer)?;
         self.free_pages(writer)?;
+        match self.commit_locked(writer, agent, batch) {
+            Err(Error::StoreFull) if self.has_history_to_drop(writer)? => {}
+            result => return result,
+        }
+        // Data comes before history: watchers that lag behind begin anew.
+        self.drop_history(writer)?;
+        self.free_pages(writer)?;
         self.commit_locked(writer, agent, batch)
+    }
+
+    fn has_history_to_drop(&self, writer: &WriterState) -> Result<bool> {
+        let environment = self.environment(writer)?;
+        let pages = environment.begin_read().and_then(|txn| {
+            let stat = environment.changes.stat(&txn)?;
+            Ok(stat.leaf_pages + stat.overflow_pages)
+        });
+        Ok(pages.map_err(|error| lmdb_error("read the history", error))? > 1)
+    }
+
+    fn drop_history(&self, writer: &mut WriterState) -> Result<()> {
+        writer.drops_history = true;
+        let dropped = self.commit_into_reserve(writer, SWEEPER, &Batch::new());
+        writer.drops_history = false;
+        dropped.map(|_| ())
     }
 
     /// Commits a removal, with a larger map for as long as it takes.
@@ -132,7 +157,13 @@ impl Shared {
         batch: &Batch,
     ) -> Result<Committed> {
         self.remap_with(writer, REMOVAL_RESERVE_BYTES)?;
-        let result = self.commit_locked(writer, agent, batch);
+        let mut result = self.commit_locked(writer, agent, batch);
+        if matches!(result, Err(Error::StoreFull)) && !writer.drops_history {
+            // What the removals alone would add to the history may be more than the reserve.
+            writer.drops_history = true;
+            result = self.commit_locked(writer, agent, batch);
+            writer.drops_history = false;
+        }
         let freed = self.free_pages(writer);
         self.remap_with(writer, 0)?;
         freed.and(result)
@@ -141,6 +172,7 @@ impl Shared {
     /// Makes the pages that the last commit freed usable, as far as this process can.
     fn free_pages(&self, writer: &WriterState) -> Result<()> {
         self.release_snapshots();
+        let _passage = self.gate.pass()?;
         let environment = self.environment(writer)?;
         environment.commit_nothing().map_err(|error| lmdb_error("commit", error))
     }
@@ -152,6 +184,7 @@ impl Shared {
         batch: &Batch,
     ) -> Result<Committed> {
         let (mut handles, found) = self.handles_for_writer(writer, &batch.namespaces)?;
+        let passage = self.gate.pass()?;
         let result = if found.iter().all(Option::is_some) {
             let environment = Arc::clone(handles.environment()?);
             // Nothing is created: other threads may open handles while this one writes.
@@ -170,6 +203,7 @@ impl Shared {
                 },
             )
         };
+        drop(passage);
         let committed = result.map_err(|failure| self.judge(failure, batch.bytes()))?;
         if committed.version.is_some() && !weakened::skips("wake") {
             self.wake.notify();
@@ -358,7 +392,7 @@ fn apply<'txn>(
         now_ms,
         sequence: 0,
         stray_rows: 0,
-        history: Recorder::new(environment.changes, version, now_ms),
+        history: Recorder::new(environment.changes, version, now_ms, writer.drops_history),
         queues: QueueChanges::default(),
         scratch: &mut writer.scratch,
     };

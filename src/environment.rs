@@ -111,7 +111,21 @@ impl Environment {
     }
 
     /// Begins a read transaction on the newest commit.
+    ///
+    /// LMDB reads the id of the newest commit, then takes its roots from the meta page with the
+    /// parity of that id (`mdb_txn_renew0`). A thread that is stopped between the two, for as long
+    /// as another commit takes that page, would read a later state under the older id. Two
+    /// snapshots of one id must show one state, so it begins again.
     pub fn begin_read(&self) -> heed::Result<ReadTxn> {
+        loop {
+            let txn = self.begin_read_once()?;
+            if self.newest_txn() <= txn.id() + 1 {
+                return Ok(txn);
+            }
+        }
+    }
+
+    fn begin_read_once(&self) -> heed::Result<ReadTxn> {
         match self.lmdb.clone().static_read_txn() {
             // Slots of killed processes stay taken until somebody looks (hazard 10).
             Err(heed::Error::Mdb(MdbError::ReadersFull)) => {

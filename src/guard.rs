@@ -244,7 +244,7 @@ fn remove_dead(path: &Path) -> Result<()> {
 }
 
 /// A blocking flock; a signal handler that runs meanwhile does not end the wait.
-fn lock(file: &File) -> std::io::Result<()> {
+pub(crate) fn lock(file: &File) -> std::io::Result<()> {
     loop {
         match file.lock() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod expiry;
 mod filesystem;
+mod gate;
 mod guard;
 pub mod limits;
 mod location;

@@ -78,6 +78,9 @@ pub const DEFAULT_HISTORY_BYTES: u64 = 16 * 1024 * 1024;
 /// How long history is kept by default, in milliseconds: a day.
 pub const DEFAULT_HISTORY_AGE_MS: u64 = 24 * 60 * 60 * 1_000;
 
+/// The history takes at most one in so many of the bytes that a store may grow to.
+pub const HISTORY_SHARE_OF_STORE: u64 = 8;
+
 /// The history is trimmed by one commit in so many.
 pub const HISTORY_TRIM_INTERVAL: usize = 16;
 

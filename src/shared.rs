@@ -15,6 +15,7 @@ use heed::types::Bytes;
 use crate::changes::HistoryLimits;
 use crate::environment::{Environment, Handle, ReadTxn, data_file, lmdb_error};
 use crate::error::{Error, Result};
+use crate::gate::Gate;
 use crate::guard::{self, ProcessGuard, ProcessInfo, SnapshotSlot};
 use crate::limits::MAX_HANDLES;
 use crate::location::identity;
@@ -49,6 +50,8 @@ pub(crate) struct WriterState {
     pub scratch: Vec<u8>,
     /// How much history is kept.
     pub history: HistoryLimits,
+    /// Whether the next commit drops the history instead of appending to it.
+    pub drops_history: bool,
 }
 
 /// One open store.
@@ -76,6 +79,7 @@ pub(crate) struct Shared {
     pub owes_sweep_now: AtomicBool,
     /// Whether any handle of this process may write.
     pub may_write: AtomicBool,
+    pub gate: Gate,
     pub wake: Wake,
     pub signals: Signals,
 }
@@ -88,7 +92,7 @@ impl Shared {
         environment: Environment,
         map_bytes: u64,
         history: HistoryLimits,
-        wake: Wake,
+        (gate, wake): (Gate, Wake),
     ) -> Result<Arc<Shared>> {
         let handles = Handles { environment: Some(Arc::new(environment)), ..Handles::default() };
         let data_file = identity(&data_file(&dir));
@@ -110,6 +114,7 @@ impl Shared {
             owes_sweep: AtomicBool::new(false),
             owes_sweep_now: AtomicBool::new(false),
             may_write: AtomicBool::new(false),
+            gate,
             wake,
             signals: Signals::default(),
         });

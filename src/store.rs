@@ -13,8 +13,9 @@ use crate::commit::Committed;
 use crate::environment::{Environment, ReadTxn, data_file, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{due_by_namespace, now_ms};
+use crate::gate::Gate;
 use crate::guard;
-use crate::limits::{DEFAULT_MAP_BYTES, MAX_READERS, MIN_MAP_BYTES};
+use crate::limits::{DEFAULT_MAP_BYTES, HISTORY_SHARE_OF_STORE, MAX_READERS, MIN_MAP_BYTES};
 use crate::marker::{self, Marker};
 use crate::namespace::Namespace;
 use crate::preflight::{self, Found};
@@ -347,9 +348,11 @@ fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
         .lmdb
         .clear_stale_readers()
         .map_err(|error| lmdb_error("clear the slots of killed readers", error))?;
-    let wake = Wake::open(dir)?;
+    let max_bytes = options.history.max_bytes.min(map_bytes / HISTORY_SHARE_OF_STORE);
+    let history = HistoryLimits { max_bytes, ..options.history };
+    let doors = (Gate::open(dir)?, Wake::open(dir)?);
     drop(open);
-    Shared::new(dir.to_owned(), process, environment, map_bytes, options.history, wake)
+    Shared::new(dir.to_owned(), process, environment, map_bytes, history, doors)
 }
 
 fn create(dir: &Path, map_bytes: u64) -> Result<()> {

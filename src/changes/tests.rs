@@ -22,7 +22,7 @@ fn append(
     (count, key_bytes): (usize, usize),
     limits: HistoryLimits,
 ) {
-    let mut recorder = Recorder::new(database, version, now_ms);
+    let mut recorder = Recorder::new(database, version, now_ms, false);
     for index in 0..count {
         let key = format!("{index:0key_bytes$}");
         recorder.record(txn, ChangeKind::Set, (0, "namespace"), &key).unwrap();
@@ -57,7 +57,7 @@ fn changes_are_read_from_any_place_in_any_row() {
     let kinds = [ChangeKind::Set, ChangeKind::Delete, ChangeKind::Expire, ChangeKind::Clear];
     let mut expected: Vec<Seen> = Vec::new();
     for version in [7, 8, 300] {
-        let mut recorder = Recorder::new(database, version, 5);
+        let mut recorder = Recorder::new(database, version, 5, false);
         for ordinal in 0..400_u32 {
             let number = (ordinal / 3) as usize % names.len();
             let (kind, name) = (kinds[ordinal as usize % kinds.len()], names[number]);
@@ -141,13 +141,13 @@ fn history_is_trimmed_by_age_up_to_the_first_row_that_is_young() {
         append((database, &mut txn), version, version * 1_000, (1, 5), ALL);
     }
     let limits = HistoryLimits { max_age_ms: 5_000, ..ALL };
-    trim(database, &mut txn, 10_000, limits, 3).unwrap();
+    trim(database, &mut txn, (10, 10_000), limits, 3).unwrap();
     assert_eq!(floor(&database, &txn).unwrap(), 3);
-    trim(database, &mut txn, 10_000, limits, 100).unwrap();
+    trim(database, &mut txn, (10, 10_000), limits, 100).unwrap();
     assert_eq!(floor(&database, &txn).unwrap(), 4);
     assert_eq!(rows(&database, &txn), 6);
     // A clock that was set back makes nothing older.
-    trim(database, &mut txn, 0, limits, 100).unwrap();
+    trim(database, &mut txn, (10, 0), limits, 100).unwrap();
     assert_eq!(floor(&database, &txn).unwrap(), 4);
     let versions: Vec<u64> = seen(&database, &txn, Position::after(4))
         .unwrap()

@@ -77,7 +77,10 @@ fn deal_out(shared: &Shared, reader: &Reader) -> Result<Duration> {
     let due_ms = shared.read_once(reader, |environment, txn| {
         let mut registry = lock(&shared.signals.registry);
         let dealt = deal_history(environment, txn, &mut registry, &mut told);
-        // Also where the history is damaged: their waits have ended.
+        if dealt.is_err() {
+            // What is damaged cannot be dealt out: everybody looks, and meets the error.
+            registry.deal_to_all(&mut told);
+        }
         registry.tell(&told);
         dealt?;
         if registry.entries.is_empty() { Ok(None) } else { first_expiry(environment, txn) }

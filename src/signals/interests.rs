@@ -1,6 +1,6 @@
 //! What a subscription is interested in, and the index that finds it for a change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::changes::{ChangeKind, HistoricChange};
 use crate::error::Result;
@@ -71,9 +71,9 @@ impl Interest {
 /// for other keys.
 #[derive(Default)]
 pub(super) struct Interests {
-    keys: HashMap<String, HashMap<String, Vec<u64>>>,
+    keys: HashMap<String, HashMap<String, HashSet<u64>>>,
     /// Everything else, by namespace or queue; "" for interests in several namespaces.
-    others: HashMap<String, Vec<(Interest, u64)>>,
+    others: HashMap<String, HashMap<u64, Interest>>,
 }
 
 impl Interests {
@@ -81,11 +81,11 @@ impl Interests {
         match interest {
             Interest::Key { namespace, key } => {
                 let keys = self.keys.entry(namespace.clone()).or_default();
-                keys.entry(key.clone()).or_default().push(id);
+                keys.entry(key.clone()).or_default().insert(id);
             }
             other => {
                 let others = self.others.entry(place(other).to_owned()).or_default();
-                others.push((other.clone(), id));
+                others.insert(id, other.clone());
             }
         }
     }
@@ -95,7 +95,7 @@ impl Interests {
             Interest::Key { namespace, key } => {
                 let Some(keys) = self.keys.get_mut(namespace) else { return };
                 let Some(ids) = keys.get_mut(key) else { return };
-                ids.retain(|known| *known != id);
+                ids.remove(&id);
                 if ids.is_empty() {
                     keys.remove(key);
                 }
@@ -105,7 +105,7 @@ impl Interests {
             }
             other => {
                 let Some(others) = self.others.get_mut(place(other)) else { return };
-                others.retain(|(_, known)| *known != id);
+                others.remove(&id);
                 if others.is_empty() {
                     self.others.remove(place(other));
                 }
@@ -117,7 +117,7 @@ impl Interests {
     pub fn find(&self, change: &HistoricChange, ids: &mut Vec<u64>) {
         for place in [change.namespace, ""] {
             let others = self.others.get(place).into_iter().flatten();
-            ids.extend(others.filter(|(interest, _)| interest.includes(change)).map(|(_, id)| *id));
+            ids.extend(others.filter(|(_, interest)| interest.includes(change)).map(|(id, _)| *id));
         }
         let Some(keys) = self.keys.get(change.namespace) else { return };
         match change.kind {
