@@ -144,3 +144,25 @@ test('a store at its maxSize says so, loses nothing, and goes on when made large
   assert.equal(larger.useNamespace('n').clear(), written + 1)
   larger.close()
 })
+
+test('a key that is overwritten again and again does not fill a small store with its history', (t) => {
+  const namespace = temporaryStore(t, { maxSize: 1024 * 1024 }).useNamespace('test')
+  const key = 'k'.repeat(1500)
+  for (let n = 0; n < 1000; n++) namespace.set(key, n)
+  assert.equal(namespace.get(key), 999)
+})
+
+test('in a full store history gives way: to data, and to the removal of long keys', (t) => {
+  const store = temporaryStore(t, { maxSize: 16 * 1024 * 1024 })
+  const namespace = store.useNamespace('test')
+  const keys = Array.from({ length: 6000 }, (_, n) => `${n}${'k'.repeat(1900)}`)
+  let stored = 0
+  assert.throws(() => {
+    for (; stored < keys.length; stored += 100) {
+      namespace.setMany(keys.slice(stored, stored + 100).map((key) => [key, 1]))
+    }
+  }, { code: 'ERR_STORE_FULL' })
+  assert.equal(namespace.deleteMany(keys.slice(0, stored)), stored)
+  assert.equal(namespace.count(), 0)
+  namespace.set('room', 1)
+})

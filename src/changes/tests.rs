@@ -188,3 +188,45 @@ fn every_flipped_bit_is_noticed() {
     let error = seen(&database, &txn, Position::after(3)).unwrap_err();
     assert_eq!(error.code(), Code::Corrupt);
 }
+
+#[test]
+fn a_damaged_row_is_trimmed_like_any_other() {
+    let (_dir, environment) = environment();
+    let database = environment.changes;
+    let mut txn = environment.lmdb.write_txn().unwrap();
+    append((database, &mut txn), 1, 5_000, (1, 5), ALL);
+    append((database, &mut txn), 2, 5_000, (1, 5), ALL);
+    let key = row_key(Position { version: 1, ordinal: 0 });
+    let mut row = database.get(&txn, &key).unwrap().unwrap().to_vec();
+    row[20] ^= 1;
+    database.put(&mut txn, &key, &row).unwrap();
+    trim(database, &mut txn, (3, 5_000), ALL, 10).unwrap();
+    assert_eq!((floor(&database, &txn).unwrap(), rows(&database, &txn)), (1, 1));
+}
+
+#[test]
+fn a_row_under_a_key_that_cannot_be_ends_the_history_and_not_the_writing() {
+    let (_dir, environment) = environment();
+    let database = environment.changes;
+    let mut txn = environment.lmdb.write_txn().unwrap();
+    append((database, &mut txn), 1, 0, (1, 5), ALL);
+    let beyond = row_key(Position { version: 1 << 40, ordinal: 0 });
+    database.put(&mut txn, &beyond, b"no row").unwrap();
+    append((database, &mut txn), 2, 0, (1, 5), ALL);
+    append((database, &mut txn), 3, 0, (1, 5), ALL);
+    assert_eq!(floor(&database, &txn).unwrap(), 2);
+    let left = seen(&database, &txn, Position::after(2)).unwrap();
+    assert_eq!(left.iter().map(|(version, ..)| *version).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn a_history_that_is_dropped_ends_with_the_commit_that_drops_it() {
+    let (_dir, environment) = environment();
+    let database = environment.changes;
+    let mut txn = environment.lmdb.write_txn().unwrap();
+    append((database, &mut txn), 1, 0, (300, 20), ALL);
+    let mut recorder = Recorder::new(database, 2, 0, true);
+    recorder.record(&mut txn, ChangeKind::Delete, (0, "namespace"), "key").unwrap();
+    assert!(recorder.finish(&mut txn, ALL).unwrap());
+    assert_eq!((floor(&database, &txn).unwrap(), rows(&database, &txn)), (2, 0));
+}
