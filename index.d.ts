@@ -262,13 +262,16 @@ export interface DataStore {
    * Limits: 100 namespaces; 100,000 keys read one by one (a listing of any length counts as none);
    * 100,000 keys written; 256 MiB written.
    *
-   * While `fn` runs this store refuses writes that are not `tx`'s (ERR_INVALID_OPTION); reads of it
-   * are no part of the transaction.
+   * While `fn` runs this store refuses writes that are not `tx`'s (ERR_INVALID_OPTION). Reads
+   * through it, or through a namespace from outside of `fn`, are no part of the transaction: they
+   * are not noted, and what another process writes after them is lost silently. Read through
+   * `tx.useNamespace(name)`.
    *
    * Errors: whatever `fn` throws; ERR_ASYNC_TRANSACTION for an async function or a promise as
    * result; ERR_INVALID_OPTION past a limit, for a generator, and inside another transaction of
-   * this store; ERR_VALUE_TOO_LARGE; ERR_CONFLICT when others were first 1,000 times in a row;
-   * those of {@link Namespace.set}.
+   * this store; ERR_VALUE_TOO_LARGE; ERR_CONFLICT when others were first 1,000 times in a row,
+   * as where `fn` takes long (20 ms) and reads what others write all the time: writers that lost
+   * take turns, but plain writes do not wait for them; those of {@link Namespace.set}.
    *
    * @example
    * store.transaction((tx) => {
@@ -277,7 +280,7 @@ export interface DataStore {
    *   accounts.increment('ben', 30)
    * })
    */
-  transaction<R>(fn: (tx: Transaction) => R): R
+  transaction<R>(fn: (tx: Transaction) => NoPromise<R>): R
 
   /**
    * Waits until everything written so far is on the disk. Writes are when they return, so this is
@@ -579,7 +582,8 @@ export interface Namespace<T = unknown, Input = T> {
    * `undefined` deletes the key. No lock is held while `fn` runs; throwing leaves all as it was.
    *
    * Errors: as of {@link Namespace.set}, and whatever `fn` throws. ERR_CONFLICT also when others
-   * were first 1,000 times in a row, which happens only where `fn` writes the key itself.
+   * were first 1,000 times in a row: where `fn` writes the key itself, or takes long (20 ms) on a
+   * key that others write all the time. Writers that lost take turns; plain writes do not wait.
    *
    * @example const { status } = tasks.update('t1', (task) => ({ ...task, status: 'done' }))
    */
@@ -649,6 +653,17 @@ export interface ClearOptions {
 // -------------------------------------------------------------------------------- transactions
 
 /**
+ * What the function of a transaction may return: anything but a promise, because the transaction
+ * ends with the function. A generic function that hands its argument on needs this type.
+ *
+ * @example
+ * function traced<R>(fn: (tx: Transaction) => NoPromise<R>): R {
+ *   return store.transaction<R>(fn)
+ * }
+ */
+export type NoPromise<R> = R extends PromiseLike<unknown> ? never : R
+
+/**
  * What the function of {@link DataStore.transaction} gets. Every method throws ERR_CLOSED after the
  * end of the function.
  */
@@ -698,7 +713,12 @@ export interface WatchOptions {
   signal?: AbortSignal
   /**
    * Resume after the commit of this version: remember `change.version` once you have handled a
-   * change with `last`, and nothing is missed or told twice.
+   * change with `last`, and of what came after it nothing is missed or told twice. A watcher killed
+   * between handling and remembering is told that commit again, unless it writes effect and
+   * position in one `setMany` or transaction.
+   *
+   * 0 begins with the oldest change of the kept history, deletions included. Default: begin with
+   * the current state, which does not tell what was deleted before.
    *
    * A version that the kept history does not reach back to (see {@link HistoryOptions}), or from
    * before a restored backup, gives one 'reset', then the current state.
@@ -761,7 +781,10 @@ export interface WaitForOptions<T> {
 
 // ------------------------------------------------------------------------------------ queues
 
-/** How a worker claims tasks. Every property may be left out. */
+/**
+ * How a worker claims tasks. Every property may be left out. They belong to the handle that claims
+ * and are not stored with the queue: let all agents import one module that opens it.
+ */
 export interface QueueOptions {
   /**
    * Milliseconds for which a claimed task stays with its worker unless the lease is renewed: 1 to
@@ -775,7 +798,8 @@ export interface QueueOptions {
    */
   lease?: number
   /**
-   * Claims of a task before it is dead: 1 to 1,000,000.
+   * Claims of a task before it is dead: 1 to 1,000,000. A claim by an agent with a smaller number
+   * may bury a task whose lease ran out.
    *
    * Default: 5.
    *
@@ -845,7 +869,7 @@ export interface QueueStats {
   pending: number
   /** Waiting for their time. */
   delayed: number
-  /** With a worker. */
+  /** With a worker, or its lease has ended and nobody has claimed it since. */
   claimed: number
   /** Finished; they stay until `clear()`. */
   completed: number
@@ -894,14 +918,22 @@ export interface Queue<T = unknown, R = unknown> {
    * `break`, when the signal aborts, and when the store is closed. A pending `next()` keeps the
    * process alive.
    *
+   * A body that throws ends the loop and does not fail the task. One that hangs is renewed for
+   * ever: use time-outs. After a forgotten `await` the task is settled too late. Where the worker
+   * was stopped for longer than its lease, `complete` and `fail` both throw ERR_LEASE_LOST.
+   *
    * Errors: `next()` rejects where a claim fails, and the iteration is over.
    *
    * @example
    * for await (const task of pages.consume()) {
    *   try {
-   *     task.complete(await fetchPage(task.item.url))
-   *   } catch (error) {
-   *     task.fail(error, { retryIn: 1000 })
+   *     try {
+   *       task.complete(await fetchPage(task.item.url))
+   *     } catch (error) {
+   *       task.fail(error, { retryIn: 1000 })
+   *     }
+   *   } catch (error) { // lost: another worker has it
+   *     if (!(error instanceof DataStoreError && error.code === 'ERR_LEASE_LOST')) throw error
    *   }
    * }
    */
@@ -922,7 +954,8 @@ export interface Queue<T = unknown, R = unknown> {
    */
   list(options?: ListTasksOptions): TaskState<T, R>[]
   /**
-   * Results of the completed tasks by id, in the order of completion.
+   * Results of the completed tasks by id, in the order of completion; but JavaScript lists ids
+   * that look like array indices first. Where the order matters use `list`.
    *
    * @example Object.values(pages.results())
    */
@@ -934,7 +967,8 @@ export interface Queue<T = unknown, R = unknown> {
    */
   stats(): QueueStats
   /**
-   * Resolves when nothing is pending, delayed or claimed. Keeps the process alive meanwhile.
+   * Resolves when nothing is pending, delayed or claimed. Keeps the process alive meanwhile; where
+   * no worker is left it waits for ever, so give a signal.
    *
    * Errors: rejects with `signal.reason` when the signal aborts, with ERR_CLOSED when the store is
    * closed.

@@ -12,6 +12,7 @@ import {
   type ErrorCode,
   type Namespace,
   type NamespaceOptions,
+  type NoPromise,
   type OpenOptions,
   type Queue,
   type QueueStats,
@@ -324,3 +325,16 @@ exactly<number>()(dataStore.transaction((tx) => {
   return tasks.setMany({ t1: task }) + tasks.deleteMany(['t2']) + tasks.clear({ prefix: 'x' })
 }))
 exactly<void>()(dataStore.transaction(() => {}))
+exactly<string>()(dataStore.transaction(() => 'done'))
+exactly<Task | undefined>()(dataStore.transaction((tx) => tx.useNamespace<Task>('t').get('t1')))
+exactly<unknown>()(dataStore.transaction((tx) => tx.useNamespace('t').get('t1')))
+exactly<any>()(dataStore.transaction((): any => 5))
+exactly<number>()(dataStore.transaction<number>(() => 5))
+// @ts-expect-error an async function is no transaction
+dataStore.transaction(async () => {})
+// @ts-expect-error nor is one that returns a promise
+dataStore.transaction((tx) => Promise.resolve(tx.useNamespace('t').count()))
+// @ts-expect-error also not where it does so only sometimes
+dataStore.transaction((tx) => tx.useNamespace('t').has('t1') ? Promise.resolve(5) : 5)
+const traced = <R>(fn: (tx: Transaction) => NoPromise<R>): R => dataStore.transaction<R>(fn)
+exactly<number>()(traced(() => 5))

@@ -22,7 +22,11 @@ async function workOn (stage, work) {
   useNamespace('demo').waitFor('finished', { timeout: longestMs }).then(() => end.abort())
   for await (const task of queueOf(dataStore, stage).consume({ signal: end.signal })) {
     const result = await work(task)
-    task.complete({ agent: dataStore.agent, files: task.item.length, ...result })
+    try {
+      task.complete({ agent: dataStore.agent, files: task.item.length, ...result })
+    } catch (error) {
+      if (error.code !== 'ERR_LEASE_LOST') throw error // another worker has it
+    }
   }
 }
 

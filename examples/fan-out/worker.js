@@ -9,8 +9,16 @@ async function run () {
   useNamespace('fanout:primes').waitFor('result', { timeout: 60000 }).then(() => end.abort())
   let done = 0
   for await (const task of dataStore.useQueue('fanout:primes').consume({ signal: end.signal })) {
-    task.complete(countPrimes(task.item.from, task.item.to))
-    done += 1
+    try {
+      try {
+        task.complete(countPrimes(task.item.from, task.item.to))
+        done += 1
+      } catch (error) {
+        task.fail(error, { retryIn: 1000 })
+      }
+    } catch (error) {
+      if (error.code !== 'ERR_LEASE_LOST') throw error // another worker has it
+    }
   }
   console.log(done)
 }
