@@ -68,8 +68,8 @@ class Queue {
     const scan = native.claimTask(this.#native)
     if (scan === undefined) return undefined
     let task
-    drain(scan, true, ([id], [attempt, item]) => {
-      task = new Task(this.#native, this.#lease, id, item, attempt)
+    drain(scan, true, ([id], [created, attempt, item]) => {
+      task = new Task(this.#native, this.#lease, created, { id, item, attempt })
     })
     return task
   }

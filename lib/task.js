@@ -1,6 +1,7 @@
 'use strict'
 
-// A task that this worker has claimed. It is the worker's as long as its attempt is the last one.
+// A task that this worker has claimed. It is the worker's as long as its attempt is the last one
+// and the queue was not cleared.
 
 const native = require('./native')
 const { encode } = require('./codec')
@@ -13,34 +14,37 @@ const MAX_DELAY_MS = 315_576_000_000_000
 class Task {
   #queue
   #lease
+  /** The version of the commit that pushed it: another task of the same id has another one. */
+  #created
   #hold
   #settled = false
 
   /** For queues only. */
-  constructor (queue, lease, id, item, attempt) {
+  constructor (queue, lease, created, fields) {
     this.#queue = queue
     this.#lease = lease
-    for (const [name, value] of Object.entries({ id, item, attempt })) {
+    this.#created = created
+    for (const [name, value] of Object.entries(fields)) {
       Object.defineProperty(this, name, { value, enumerable: true })
     }
   }
 
   renew (ms) {
     const lease = checkInteger(ms, 'renew (milliseconds)', 1, MAX_LEASE_MS) ?? this.#lease
-    native.renewTask(this.#queue, this.id, this.attempt, lease)
+    native.renewTask(this.#queue, this.id, this.#created, this.attempt, lease)
   }
 
   complete (result, options) {
     if (options !== undefined) throw typeError('ERR_INVALID_OPTION', 'complete takes no options')
     const bytes = result === undefined ? undefined : encode(result)
-    native.completeTask(this.#queue, this.id, this.attempt, bytes)
+    native.completeTask(this.#queue, this.id, this.#created, this.attempt, bytes)
     this.#settle()
   }
 
   fail (error, options) {
     const { retryIn } = checkOptions(options, ['retryIn'], 'fail')
     const delay = checkInteger(retryIn, 'retryIn (milliseconds)', 0, MAX_DELAY_MS) ?? 0
-    native.failTask(this.#queue, this.id, this.attempt, messageOf(error), delay)
+    native.failTask(this.#queue, this.id, this.#created, this.attempt, messageOf(error), delay)
     this.#settle()
   }
 
@@ -51,7 +55,7 @@ class Task {
 
   /** Renews the lease natively from now on, until the task is settled or released. */
   static hold (task) {
-    task.#hold = native.holdTask(task.#queue, task.id, task.attempt)
+    task.#hold = native.holdTask(task.#queue, task.id, task.#created, task.attempt)
   }
 
   static release (task) {

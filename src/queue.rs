@@ -13,7 +13,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use apply::ClaimedTask;
-use apply::{Step, Token};
+use apply::Step;
+pub use apply::Token;
 use read::{QueueView, Readiness};
 pub use renewal::Hold;
 pub(crate) use renewal::Renewals;
@@ -114,24 +115,23 @@ impl Queue {
     }
 
     /// Makes the lease end `lease_ms` after now.
-    pub fn renew(&self, id: &str, attempt: u64, lease_ms: u64) -> Result<()> {
+    pub fn renew(&self, token: Token, lease_ms: u64) -> Result<()> {
         check_lease(lease_ms)?;
-        self.commit(Step::Renew { token: Token { id, attempt }, lease_ms }).map(|_| ())
+        self.commit(Step::Renew { token, lease_ms }).map(|_| ())
     }
 
     /// Keeps renewing the lease, from a thread, until the hold is dropped or the lease is lost.
-    pub fn hold(&self, id: &str, attempt: u64) -> Result<Hold> {
-        Renewals::hold(&self.session, &self.name, id, attempt, self.options.lease_ms)
+    pub fn hold(&self, token: Token) -> Result<Hold> {
+        Renewals::hold(&self.session, &self.name, token, self.options.lease_ms)
     }
 
     /// Finishes a task.
-    pub fn complete(&self, id: &str, attempt: u64, result: Option<&[u8]>) -> Result<()> {
-        self.commit(Step::Complete { token: Token { id, attempt }, result }).map(|_| ())
+    pub fn complete(&self, token: Token, result: Option<&[u8]>) -> Result<()> {
+        self.commit(Step::Complete { token, result }).map(|_| ())
     }
 
     /// Gives a task back, to be claimed `retry_in_ms` after now at the earliest.
-    pub fn fail(&self, id: &str, attempt: u64, error: &str, retry_in_ms: u64) -> Result<()> {
-        let token = Token { id, attempt };
+    pub fn fail(&self, token: Token, error: &str, retry_in_ms: u64) -> Result<()> {
         let max_attempts = self.options.max_attempts;
         self.commit(Step::Fail { token, error, retry_in_ms, max_attempts }).map(|_| ())
     }
@@ -226,7 +226,7 @@ impl Queue {
     pub fn results(&self, mut visit: impl FnMut(&str, Option<&[u8]>)) -> Result<()> {
         self.with_view(|view| {
             view.visit_index(Some(TaskStatus::Completed), |_, _, id| {
-                visit(id, view.result(id)?);
+                visit(id, view.result(id, &view.indexed_task(id)?)?);
                 Ok(ControlFlow::Continue(()))
             })
         })
@@ -262,7 +262,7 @@ fn visit_task(
         claim: is_claimed.then_some((task.claimed_by.as_str(), task.order.at_ms)),
         error: task.error.as_deref(),
         item: view.item(id)?,
-        result: if task.status == TaskStatus::Completed { view.result(id)? } else { None },
+        result: view.result(id, task)?,
     });
     Ok(())
 }

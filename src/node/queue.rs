@@ -7,6 +7,7 @@ use super::arguments::packed;
 use super::call::{Call, RawCallback, Returned, callbacks};
 use super::output::write_text;
 use super::scan::{State, return_collected};
+use crate::queue::Token;
 use crate::shared::lock;
 use crate::value::write_number;
 use crate::{Hold, Queue, QueueOptions, Store, TaskState, TaskStatus};
@@ -36,9 +37,14 @@ fn the_queue(call: &Call) -> Returned<&'static Arc<Queue>> {
     call.external(0)
 }
 
-/// The id and the attempt that say which task a worker means.
-fn token(call: &Call) -> Returned<(String, u64)> {
-    Ok((call.string(call.argument(1))?, call.number(2)? as u64))
+/// The id of the task that a worker means.
+fn task_id(call: &Call) -> Returned<String> {
+    call.string(call.argument(1))
+}
+
+/// What the worker holds of the task.
+fn token<'a>(call: &Call, id: &'a str) -> Returned<Token<'a>> {
+    Ok(Token { id, created: call.number(2)? as u64, attempt: call.number(3)? as u64 })
 }
 
 /// (store, name, lease, maxAttempts) -> queue
@@ -57,20 +63,22 @@ fn push_tasks(call: &mut Call) -> Returned {
     call.return_undefined()
 }
 
-/// (queue) -> scan with the attempt and the item of a task, or undefined
+/// (queue) -> scan with the version that pushed a task, its attempt and its item, or undefined
 fn claim_task(call: &mut Call) -> Returned {
     let Some(task) = the_queue(call)?.claim()? else { return call.return_undefined() };
-    let mut attempt = Vec::new();
+    let (mut created, mut attempt) = (Vec::new(), Vec::new());
+    write_number(&mut created, task.created as f64);
     write_number(&mut attempt, task.attempt as f64);
     let mut state = State::default();
-    state.push(&task.id, &[&attempt, &task.item]);
+    state.push(&task.id, &[&created, &attempt, &task.item]);
     return_collected(call, state)
 }
 
-/// (queue, id, attempt) -> hold
+/// (queue, id, created, attempt) -> hold
 fn hold_task(call: &mut Call) -> Returned {
-    let (id, attempt) = token(call)?;
-    let hold = the_queue(call)?.hold(&id, attempt)?;
+    let id = task_id(call)?;
+    let token = token(call, &id)?;
+    let hold = the_queue(call)?.hold(token)?;
     call.new_external(Mutex::new(Some(hold)))
 }
 
@@ -80,25 +88,28 @@ fn release_task(call: &mut Call) -> Returned {
     call.return_undefined()
 }
 
-/// (queue, id, attempt, milliseconds)
+/// (queue, id, created, attempt, milliseconds)
 fn renew_task(call: &mut Call) -> Returned {
-    let (id, attempt) = token(call)?;
-    the_queue(call)?.renew(&id, attempt, call.number(3)? as u64)?;
+    let id = task_id(call)?;
+    let token = token(call, &id)?;
+    the_queue(call)?.renew(token, call.number(4)? as u64)?;
     call.return_undefined()
 }
 
-/// (queue, id, attempt, result?)
+/// (queue, id, created, attempt, result?)
 fn complete_task(call: &mut Call) -> Returned {
-    let (id, attempt) = token(call)?;
-    the_queue(call)?.complete(&id, attempt, call.optional_buffer(3)?)?;
+    let id = task_id(call)?;
+    let token = token(call, &id)?;
+    the_queue(call)?.complete(token, call.optional_buffer(4)?)?;
     call.return_undefined()
 }
 
-/// (queue, id, attempt, error, retryIn)
+/// (queue, id, created, attempt, error, retryIn)
 fn fail_task(call: &mut Call) -> Returned {
-    let (id, attempt) = token(call)?;
-    let error = call.string(call.argument(3))?;
-    the_queue(call)?.fail(&id, attempt, &error, call.number(4)? as u64)?;
+    let id = task_id(call)?;
+    let token = token(call, &id)?;
+    let error = call.string(call.argument(4))?;
+    the_queue(call)?.fail(token, &error, call.number(5)? as u64)?;
     call.return_undefined()
 }
 

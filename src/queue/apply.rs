@@ -36,9 +36,12 @@ pub(crate) enum Step<'a> {
 }
 
 /// What a worker holds of a task.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Token<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token<'a> {
+    /// The task's id.
     pub id: &'a str,
+    /// The version of the commit that pushed the task.
+    pub created: u64,
     /// The fencing token.
     pub attempt: u64,
 }
@@ -48,10 +51,19 @@ pub(crate) struct Token<'a> {
 pub struct ClaimedTask {
     /// The task's id.
     pub id: String,
+    /// The version of the commit that pushed it: after a `clear` the same id is another task.
+    pub created: u64,
     /// Its fencing token: how often it was claimed.
     pub attempt: u64,
     /// The MessagePack bytes of its item.
     pub item: Vec<u8>,
+}
+
+impl ClaimedTask {
+    /// What its worker shows to renew, complete or fail it.
+    pub fn token(&self) -> Token<'_> {
+        Token { id: &self.id, created: self.created, attempt: self.attempt }
+    }
 }
 
 /// The queues that a commit touches.
@@ -227,11 +239,13 @@ impl Application<'_, '_, '_> {
             attempt: 0,
             claims: 0,
             version: self.version,
+            created: self.version,
             created_at_ms: self.now_ms,
             order: Order::default(),
             granted_ms: delay_ms,
             claimed_by: String::new(),
             error: None,
+            has_result: false,
         };
         let (status, at_ms) = self.waiting(delay_ms);
         self.place(index, id, &mut task, status, at_ms)?;
@@ -306,7 +320,8 @@ impl Application<'_, '_, '_> {
             let at_ms = self.now_ms.saturating_add(lease_ms);
             self.replace(index, &id, &mut task, TaskStatus::Claimed, at_ms)?;
             let item = self.view(index).item(&id)?.to_vec();
-            return Ok(Some(Box::new(ClaimedTask { id, attempt: task.attempt, item })));
+            let TaskRow { created, attempt, .. } = task;
+            return Ok(Some(Box::new(ClaimedTask { id, created, attempt, item })));
         }
         Ok(None)
     }
@@ -357,6 +372,7 @@ impl Application<'_, '_, '_> {
     fn complete(&mut self, index: usize, token: Token, result: Option<&[u8]>) -> Result<()> {
         let mut task = self.held_task(index, token)?;
         task.error = None;
+        task.has_result = result.is_some();
         self.replace(index, token.id, &mut task, TaskStatus::Completed, 0)?;
         self.announce(index);
         let Some(result) = result else { return Ok(()) };
@@ -421,12 +437,17 @@ impl Application<'_, '_, '_> {
 }
 
 fn is_held(task: &TaskRow, token: Token) -> bool {
-    task.status == TaskStatus::Claimed && task.attempt == token.attempt
+    task.status == TaskStatus::Claimed
+        && task.created == token.created
+        && task.attempt == token.attempt
 }
 
 /// Why a worker no longer has a task.
 fn why_lost(task: Option<&TaskRow>, token: Token) -> String {
     let Some(task) = task else { return "there is no such task: the queue was cleared".into() };
+    if task.created != token.created {
+        return "the queue was cleared; the task of this id is another one, pushed since".into();
+    }
     let TaskRow { attempt, claimed_by, .. } = task;
     let is_own = *attempt == token.attempt;
     match task.status {

@@ -84,9 +84,15 @@ impl<'txn> QueueView<'_, 'txn> {
             .ok_or_else(|| Error::Corrupt("a queue has lost an item".into()))
     }
 
-    /// The result of a completed task, unless it is undefined.
-    pub fn result(&self, id: &str) -> Result<Option<&'txn [u8]>> {
-        self.row(RowKind::Result, id.as_bytes())
+    /// The result of a task, if it is completed and its result is not undefined.
+    pub fn result(&self, id: &str, task: &TaskRow) -> Result<Option<&'txn [u8]>> {
+        if !task.has_result {
+            return Ok(None);
+        }
+        match self.row(RowKind::Result, id.as_bytes())? {
+            None => Err(Error::Corrupt("a queue has lost a result".into())),
+            result => Ok(result),
+        }
     }
 
     /// Visits the index, or its part with one status: status, order, id.

@@ -46,6 +46,7 @@ struct Held {
     closed: Arc<AtomicBool>,
     queue: Box<str>,
     id: Box<str>,
+    created: u64,
     attempt: u64,
     lease_ms: u64,
     due: Instant,
@@ -64,6 +65,10 @@ impl Drop for Hold {
 }
 
 impl Held {
+    fn token(&self) -> Token<'_> {
+        Token { id: &self.id, created: self.created, attempt: self.attempt }
+    }
+
     fn interval(&self) -> Duration {
         Duration::from_millis((self.lease_ms / RENEWALS_PER_LEASE).max(MIN_RENEWAL_INTERVAL_MS))
     }
@@ -71,20 +76,15 @@ impl Held {
 
 impl Renewals {
     /// Renews a lease from now on.
-    pub fn hold(
-        session: &Arc<Session>,
-        queue: &str,
-        id: &str,
-        attempt: u64,
-        lease_ms: u64,
-    ) -> Result<Hold> {
+    pub fn hold(session: &Arc<Session>, queue: &str, token: Token, lease_ms: u64) -> Result<Hold> {
         let renewals = &session.shared.renewals;
         let table = Arc::clone(&renewals.table);
         let mut held = Held {
             closed: Arc::clone(&session.closed),
             queue: queue.into(),
-            id: id.into(),
-            attempt,
+            id: token.id.into(),
+            created: token.created,
+            attempt: token.attempt,
             lease_ms,
             due: Instant::now(),
         };
@@ -187,9 +187,9 @@ fn renew(store: &Shared, due: &[(u64, Held)]) -> Vec<u64> {
 /// For each lease whether it is still held.
 fn keep(store: &Shared, due: &[&(u64, Held)]) -> Result<Vec<bool>> {
     let mut batch = Batch::new();
-    for (_, Held { queue, id, attempt, lease_ms, .. }) in due {
-        let token = Token { id, attempt: *attempt };
-        batch.step(queue, Step::Keep { token, lease_ms: *lease_ms })?;
+    for (_, held) in due {
+        let step = Step::Keep { token: held.token(), lease_ms: held.lease_ms };
+        batch.step(&held.queue, step)?;
     }
     let committed = store.commit(RENEWER, &batch)?;
     Ok(committed.outcomes.iter().map(|outcome| *outcome == Outcome::Kept(true)).collect())

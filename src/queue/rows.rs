@@ -5,8 +5,9 @@ use crate::record::{clip_agent, u32_at, u64_at};
 /// Bytes of an [`Order`].
 pub(crate) const ORDER_BYTES: usize = 20;
 /// Bytes of a task's row before the name of the agent.
-const FIXED_BYTES: usize = 62;
+const FIXED_BYTES: usize = 70;
 const FLAG_ERROR: u8 = 1;
+const FLAG_RESULT: u8 = 2;
 
 /// What a row is, by the byte behind the queue's name in its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +134,8 @@ pub(crate) struct TaskRow {
     pub claims: u32,
     /// The last commit that wrote this row.
     pub version: u64,
+    /// The commit that pushed the task: another task of the same id has another one.
+    pub created: u64,
     pub created_at_ms: u64,
     /// Of its row in the index.
     pub order: Order,
@@ -142,6 +145,8 @@ pub(crate) struct TaskRow {
     pub claimed_by: String,
     /// Why the last attempt failed.
     pub error: Option<String>,
+    /// Whether there is a row with its result.
+    pub has_result: bool,
 }
 
 impl TaskRow {
@@ -158,7 +163,11 @@ impl TaskRow {
         row.extend_from_slice(&self.granted_ms.to_le_bytes());
         row.extend_from_slice(&self.order.ordinal.to_le_bytes());
         row.extend_from_slice(&self.claims.to_le_bytes());
-        let flags = if self.error.is_some() { FLAG_ERROR } else { 0 };
+        row.extend_from_slice(&self.created.to_le_bytes());
+        let mut flags = if self.error.is_some() { FLAG_ERROR } else { 0 };
+        if self.has_result {
+            flags |= FLAG_RESULT;
+        }
         // The cast loses nothing: an agent's name has at most 128 bytes.
         row.extend_from_slice(&[self.status as u8, flags, agent.len() as u8, 0, 0, 0]);
         row.extend_from_slice(agent.as_bytes());
@@ -168,7 +177,7 @@ impl TaskRow {
 
     /// Reads a payload.
     pub fn decode(row: &[u8]) -> Option<TaskRow> {
-        let [status, flags, agent_bytes, ..] = *row.get(56..FIXED_BYTES)? else { return None };
+        let [status, flags, agent_bytes, ..] = *row.get(64..FIXED_BYTES)? else { return None };
         let rest = row.get(FIXED_BYTES..)?;
         let (agent, error) = rest.split_at_checked(agent_bytes.into())?;
         let error = std::str::from_utf8(error).ok()?;
@@ -177,6 +186,7 @@ impl TaskRow {
             attempt: u64_at(row, 16)?,
             claims: u32_at(row, 52)?,
             version: u64_at(row, 0)?,
+            created: u64_at(row, 56)?,
             created_at_ms: u64_at(row, 8)?,
             order: Order {
                 at_ms: u64_at(row, 24)?,
@@ -186,6 +196,7 @@ impl TaskRow {
             granted_ms: u64_at(row, 40)?,
             claimed_by: std::str::from_utf8(agent).ok()?.to_owned(),
             error: (flags & FLAG_ERROR != 0).then(|| error.to_owned()),
+            has_result: flags & FLAG_RESULT != 0,
         })
     }
 }
@@ -256,11 +267,13 @@ mod tests {
             attempt: 1 << 40,
             claims: 3,
             version: 77,
+            created: 12,
             created_at_ms: 5,
             order: Order { at_ms: 9, version: 76, ordinal: 2 },
             granted_ms: 30_000,
             claimed_by: "worker".into(),
             error: Some(String::new()),
+            has_result: false,
         }
     }
 
@@ -268,7 +281,8 @@ mod tests {
     fn a_task_comes_back_as_it_was_written() {
         for status in TaskStatus::ALL {
             for error in [None, Some(String::new()), Some("it broke".to_owned())] {
-                let task = TaskRow { status, error, ..task() };
+                let has_result = status == TaskStatus::Completed;
+                let task = TaskRow { status, error, has_result, ..task() };
                 assert_eq!(TaskRow::decode(&task.encode()), Some(task));
             }
         }
