@@ -4,6 +4,8 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
 const { openStore } = require('..')
 const { rejectsCode, temporaryStore, throwsCode } = require('./support/store')
 
@@ -333,6 +335,15 @@ test('what cannot be a task is refused, and nothing is pushed', (t) => {
     throwsCode(() => queue.push(item), 'ERR_INVALID_VALUE', { type: TypeError })
     throwsCode(() => queue.pushMany([1, item]), 'ERR_INVALID_VALUE', { type: TypeError })
   }
+  // The position is named, for the ids are generated ones.
+  for (const item of [undefined, { f () {} }, circular]) {
+    const error = throwsCode(() => queue.push(item), 'ERR_INVALID_VALUE', { type: TypeError })
+    assert.match(error.message, /\bitem\b/)
+    assert.doesNotMatch(error.stack, /[0-9a-f]{8}-/)
+    const many = throwsCode(() => queue.pushMany([0, 1, 2, item, 4]), 'ERR_INVALID_VALUE',
+      { type: TypeError, message: /\bitem 3\b/ })
+    assert.doesNotMatch(many.stack, /[0-9a-f]{8}-/)
+  }
   for (const items of [undefined, null, 1, {}, 'text']) {
     throwsCode(() => queue.pushMany(items), 'ERR_INVALID_VALUE', { type: TypeError })
   }
@@ -589,4 +600,151 @@ test('a loop over a long queue lets other events come between its tasks', async 
     done += 1
   }
   assert.ok(done > 0 && done < 50, `${done} tasks`)
+})
+
+// ------------------------------------------------------------------------------ another task
+
+test('after clear, who held a task cannot end the new one of the same id, nor renew it', (t) => {
+  const queue = temporaryQueue(t)
+  queue.push('old', { id: 'x' })
+  const old = queue.claim()
+  queue.clear()
+  queue.push('new', { id: 'x' })
+  const task = queue.claim()
+  assert.deepEqual([task.item, task.attempt], ['new', 1])
+  const { leaseExpiresAt } = queue.get('x')
+  const message = /the queue was cleared/
+  for (const step of [() => old.renew(60_000), () => old.complete('stale'), () => old.fail('no')]) {
+    throwsCode(step, 'ERR_LEASE_LOST', { message })
+  }
+  assert.deepEqual(queue.get('x').leaseExpiresAt, leaseExpiresAt)
+  task.complete('right')
+  throwsCode(() => old.complete('stale'), 'ERR_LEASE_LOST', { message })
+  assert.deepEqual(queue.results(), { x: 'right' })
+})
+
+test('a loop body whose queue was cleared does not keep the new task of its id', async (t) => {
+  const queue = temporaryQueue(t, { lease: 1000 })
+  queue.push('old', { id: 'x' })
+  const tasks = queue.consume()
+  await tasks.next()
+  queue.clear()
+  queue.push('new', { id: 'x' })
+  assert.equal(queue.claim().item, 'new')
+  const { leaseExpiresAt } = queue.get('x')
+  let again
+  await until(() => {
+    assert.deepEqual(queue.get('x').leaseExpiresAt, leaseExpiresAt, 'nobody renews it')
+    return Date.now() > leaseExpiresAt && (again = queue.claim()) !== undefined
+  })
+  assert.deepEqual([again.item, again.attempt], ['new', 2])
+  await tasks.return()
+})
+
+// ------------------------------------------------------------------------------ a full store
+
+/** Fills a store of 16 MB with tasks. */
+function fill (queue) {
+  throwsCode(() => { for (;;) queue.push('x'.repeat(3000)) }, 'ERR_STORE_FULL')
+  throwsCode(() => { for (;;) queue.push('x') }, 'ERR_STORE_FULL')
+}
+
+test('a full store takes every step but a push', async (t) => {
+  const store = temporaryStore(t, { maxSize: 16 * 1024 * 1024 })
+  const queue = store.useQueue('jobs', { lease: 1500, maxAttempts: 1 })
+  queue.pushMany(['a', 'b', 'c', 'd', 'e'])
+  const [a, b, c, d] = Array.from({ length: 4 }, () => queue.claim())
+  const tasks = queue.consume()
+  const { value: body } = await tasks.next()
+  fill(queue)
+  const { leaseExpiresAt } = queue.get(body.id)
+  d.renew(60_000)
+  a.complete()
+  b.complete('result')
+  c.fail('a reason')
+  assert.deepEqual([queue.get(a.id).status, queue.get(c.id).status], ['completed', 'dead'])
+  assert.deepEqual([queue.get(b.id).result, queue.retryDead()], ['result', 1])
+  assert.ok(queue.claim())
+  await until(() => queue.get(body.id).leaseExpiresAt > leaseExpiresAt)
+  body.complete()
+  assert.ok(queue.clear() > 1000)
+  queue.push('there is room again')
+  await tasks.return()
+})
+
+test('a store that steps have filled to the end of its reserve can still be cleared', (t) => {
+  const queue = temporaryStore(t, { maxSize: 1024 * 1024 }).useQueue('jobs')
+  fill(queue)
+  throwsCode(() => {
+    for (;;) queue.claim().complete('x'.repeat(100_000))
+  }, 'ERR_STORE_FULL')
+  assert.ok(queue.clear() > 100)
+  queue.push('there is room again')
+})
+
+// ------------------------------------------------------------------------------ damage
+
+/** The key of a row of a queue, as docs/format.md has it. */
+const rowKey = (queue, kind, id = '') =>
+  Buffer.concat([Buffer.from([0, queue.length]), Buffer.from(queue), Buffer.from([kind]),
+    Buffer.from(id)])
+
+/** Flips a bit of every copy of a row in the data file, so many bytes behind the start of its key. */
+function damage (store, key, offset) {
+  const file = fs.openSync(path.join(store.path, 'data.mdb'), 'r+')
+  try {
+    const data = fs.readFileSync(file)
+    let found = 0
+    for (let at = data.indexOf(key); at >= 0; at = data.indexOf(key, at + 1), found++) {
+      fs.writeSync(file, Buffer.from([data[at + offset] ^ 1]), 0, 1, at + offset)
+    }
+    assert.ok(found > 0, 'the row is there')
+  } finally {
+    fs.closeSync(file)
+  }
+}
+
+test('one damaged task does not end the renewal of other leases', async (t) => {
+  const store = temporaryStore(t)
+  const [one, other] = ['AAAA', 'BBBB'].map((name) => store.useQueue(name, { lease: 1500 }))
+  one.push('item', { id: 'damaged' })
+  other.push('item', { id: 'sound' })
+  const loops = [one.consume(), other.consume()]
+  await Promise.all(loops.map((tasks) => tasks.next()))
+  const key = rowKey('AAAA', 2, 'damaged')
+  damage(store, key, key.length + 8)
+  throwsCode(() => one.get('damaged'), 'ERR_CORRUPT')
+  const granted = other.get('sound').leaseExpiresAt
+  await until(() => {
+    assert.ok(Date.now() < granted.getTime() + 60_000, 'the lease is renewed')
+    return other.get('sound').leaseExpiresAt > granted
+  })
+  await Promise.all(loops.map((tasks) => tasks.return()))
+})
+
+test('a queue whose counts are damaged can be cleared', (t) => {
+  const store = temporaryStore(t)
+  const queue = store.useQueue('AAAA')
+  queue.pushMany(['first', 'second', 'third'])
+  queue.claim().complete('result')
+  const key = rowKey('AAAA', 0)
+  damage(store, key, key.length + 6)
+  throwsCode(() => queue.stats(), 'ERR_CORRUPT')
+  throwsCode(() => queue.push('item'), 'ERR_CORRUPT')
+  assert.equal(queue.clear(), 3)
+  queue.push('item')
+  assert.deepEqual(queue.stats(), counts({ pending: 1 }))
+})
+
+test('a result that is lost is ERR_CORRUPT, not undefined', (t) => {
+  const store = temporaryStore(t)
+  const queue = store.useQueue('AAAA')
+  queue.push('item', { id: 'a task' })
+  queue.claim().complete('result')
+  const key = rowKey('AAAA', 4, 'a task')
+  damage(store, key, key.length - 1)
+  const message = /lost a result/
+  for (const read of [() => queue.get('a task'), () => queue.list(), () => queue.results()]) {
+    throwsCode(read, 'ERR_CORRUPT', { message })
+  }
 })

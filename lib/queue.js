@@ -5,9 +5,10 @@
 const { randomUUID } = require('node:crypto')
 const { checkSignal } = require('./abort')
 const native = require('./native')
+const { encode } = require('./codec')
 const { Consumer } = require('./consume')
 const { drained } = require('./drained')
-const { typeError } = require('./errors')
+const { DataStoreError, typeError } = require('./errors')
 const { checkOptions, checkInteger, checkName, checkTaskId } = require('./options')
 const { drain } = require('./output')
 const { packEntries } = require('./pack')
@@ -41,7 +42,7 @@ class Queue {
     const checked = checkOptions(options, ['id', 'delay'], 'push')
     const id = checked.id === undefined ? randomUUID() : checkTaskId(checked.id)
     const delay = checkDelay(checked.delay, 'delay') ?? 0
-    this.#push([[id, item]], delay)
+    this.#push([[id, item]], delay, () => 'item')
     return id
   }
 
@@ -53,13 +54,26 @@ class Queue {
       throw typeError('ERR_INVALID_VALUE', 'pushMany takes an array or another iterable of items')
     }
     const tasks = Array.from(items, (item) => [randomUUID(), item])
-    if (tasks.length > 0) this.#push(tasks, 0)
+    if (tasks.length > 0) this.#push(tasks, 0, (position) => `item ${position}`)
     return tasks.map(([id]) => id)
   }
 
-  #push (tasks, delay) {
-    packEntries(tasks, checkItem, 'push',
-      (packed, bytes) => native.pushTasks(this.#native, packed, bytes, delay))
+  #push (tasks, delay, nameOf) {
+    let position = -1
+    const check = (item) => checkItem(item, nameOf(++position))
+    const send = (packed, bytes) => {
+      position = -1
+      native.pushTasks(this.#native, packed, bytes, delay)
+    }
+    try {
+      packEntries(tasks, check, 'push', send)
+    } catch (error) {
+      // The message names the id, which may be a generated one that nobody knows.
+      if (position >= 0 && error instanceof DataStoreError) {
+        encode(checkItem(tasks[position][1], nameOf(position)), nameOf(position))
+      }
+      throw error
+    }
   }
 
   // -------------------------------------------------------------- tasks out
@@ -162,9 +176,9 @@ function define (object, id, value) {
   Object.defineProperty(object, id, { value, writable, enumerable: true, configurable: true })
 }
 
-function checkItem (item) {
+function checkItem (item, name) {
   if (item === undefined) {
-    throw typeError('ERR_INVALID_VALUE', 'the item of a task is undefined: use null for none')
+    throw typeError('ERR_INVALID_VALUE', `${name} is undefined: use null for none`)
   }
   return item
 }

@@ -243,11 +243,12 @@ impl<'a> Batch<'a> {
         Err(Error::ValueTooLarge { what: "the batch", bytes: self.bytes, limit: MAX_BATCH_BYTES })
     }
 
-    /// Whether the batch only removes entries or tasks.
+    /// Whether the batch may use the reserve of a full store: it removes, or takes steps with
+    /// tasks that are there already. Those write rows anew, and lead to removals.
     pub(crate) fn only_removes(&self) -> bool {
         self.mutations.iter().all(|mutation| match mutation {
             Mutation::Set { .. } | Mutation::Increment { .. } => false,
-            Mutation::Queue { step, .. } => matches!(step, Step::Clear),
+            Mutation::Queue { step, .. } => !matches!(step, Step::Push { .. }),
             Mutation::Delete { .. } | Mutation::Clear { .. } | Mutation::Expire { .. } => true,
         })
     }

@@ -85,7 +85,7 @@ struct Queue {
 impl Application<'_, '_, '_> {
     /// Applies one step.
     pub fn apply_step(&mut self, queue: &str, step: &Step) -> Result<Outcome> {
-        let index = self.queue_index(queue)?;
+        let index = self.queue_index(queue, matches!(step, Step::Clear))?;
         match *step {
             Step::Push { id, item, delay_ms } => {
                 self.push(index, id, item, delay_ms).map(|()| Outcome::Stepped)
@@ -132,12 +132,17 @@ impl Application<'_, '_, '_> {
         Ok(any)
     }
 
-    fn queue_index(&mut self, name: &str) -> Result<usize> {
+    /// `is_cleared`: counts that cannot be read are counted anew, else nobody could clear it.
+    fn queue_index(&mut self, name: &str, is_cleared: bool) -> Result<usize> {
         if let Some(index) = self.queues.queues.iter().position(|queue| &*queue.name == name) {
             return Ok(index);
         }
         let database = self.environment.queues;
-        let stats = QueueView { database, txn: self.txn, queue: name }.stats()?;
+        let view = QueueView { database, txn: self.txn, queue: name };
+        let stats = match view.stats() {
+            Err(Error::Corrupt(_)) if is_cleared => view.count_rows()?,
+            stats => stats?,
+        };
         let queue = Queue { name: name.into(), stats, changed: false, announced: false };
         self.queues.queues.push(queue);
         Ok(self.queues.queues.len() - 1)
@@ -419,19 +424,19 @@ impl Application<'_, '_, '_> {
     fn clear_queue(&mut self, index: usize) -> Result<u64> {
         let Some(queue) = self.queues.queues.get_mut(index) else { return Ok(0) };
         let removed = queue.stats.total();
-        if removed == 0 {
-            return Ok(0);
-        }
-        (queue.stats, queue.changed, queue.announced) = (QueueStats::default(), true, true);
         let low = queue_prefix(&queue.name);
         // No kind of row has this byte.
         let mut high = low.clone();
         high.push(u8::MAX);
         let range: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Included(&low), Bound::Excluded(&high));
-        self.environment
+        let rows = self
+            .environment
             .queues
             .delete_range(self.txn, &range)
             .map_err(|error| lmdb_error("clear a queue", error))?;
+        if rows > 0 {
+            (queue.stats, queue.changed, queue.announced) = (QueueStats::default(), true, true);
+        }
         Ok(removed)
     }
 }

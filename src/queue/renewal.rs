@@ -174,14 +174,23 @@ fn renew(store: &Shared, due: &[(u64, Held)]) -> Vec<u64> {
     let (gone, open): (Vec<_>, Vec<_>) =
         due.iter().partition(|(_, held)| held.closed.load(Ordering::Acquire));
     let mut lost: Vec<u64> = gone.iter().map(|(number, _)| *number).collect();
-    // What fails is tried again a third of the lease later; if it fails for good the lease runs
-    // out, and the worker learns it from its next step.
     if let Ok(kept) = keep(store, &open) {
-        lost.extend(
-            open.iter().zip(kept).filter(|(_, kept)| !kept).map(|((number, _), _)| *number),
-        );
+        lost.extend(lost_of(&open, &kept));
+        return lost;
+    }
+    // One damaged task must not end the leases of all others. What fails alone is tried again a
+    // third of the lease later; if it fails for good the lease runs out, and the worker learns it
+    // from its next step.
+    for one in open.chunks(1) {
+        if let Ok(kept) = keep(store, one) {
+            lost.extend(lost_of(one, &kept));
+        }
     }
     lost
+}
+
+fn lost_of(due: &[&(u64, Held)], kept: &[bool]) -> Vec<u64> {
+    due.iter().zip(kept).filter(|(_, kept)| !**kept).map(|((number, _), _)| *number).collect()
 }
 
 /// For each lease whether it is still held.
