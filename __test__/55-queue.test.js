@@ -643,10 +643,11 @@ test('a loop body whose queue was cleared does not keep the new task of its id',
 
 // ------------------------------------------------------------------------------ a full store
 
-/** Fills a store of 16 MB with tasks. */
-function fill (queue) {
+/** Fills a store to the last page. */
+function fill (store, queue) {
+  const namespace = store.useNamespace('rest')
   throwsCode(() => { for (;;) queue.push('x'.repeat(3000)) }, 'ERR_STORE_FULL')
-  throwsCode(() => { for (;;) queue.push('x') }, 'ERR_STORE_FULL')
+  throwsCode(() => { for (let n = 0; ; n++) namespace.set(`key ${n}`, n) }, 'ERR_STORE_FULL')
 }
 
 test('a full store takes every step but a push', async (t) => {
@@ -656,7 +657,7 @@ test('a full store takes every step but a push', async (t) => {
   const [a, b, c, d] = Array.from({ length: 4 }, () => queue.claim())
   const tasks = queue.consume()
   const { value: body } = await tasks.next()
-  fill(queue)
+  fill(store, queue)
   const { leaseExpiresAt } = queue.get(body.id)
   d.renew(60_000)
   a.complete()
@@ -673,8 +674,9 @@ test('a full store takes every step but a push', async (t) => {
 })
 
 test('a store that steps have filled to the end of its reserve can still be cleared', (t) => {
-  const queue = temporaryStore(t, { maxSize: 1024 * 1024 }).useQueue('jobs')
-  fill(queue)
+  const store = temporaryStore(t, { maxSize: 1024 * 1024 })
+  const queue = store.useQueue('jobs')
+  fill(store, queue)
   throwsCode(() => {
     for (;;) queue.claim().complete('x'.repeat(100_000))
   }, 'ERR_STORE_FULL')
