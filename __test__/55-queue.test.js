@@ -750,3 +750,10 @@ test('a result that is lost is ERR_CORRUPT, not undefined', (t) => {
     throwsCode(read, 'ERR_CORRUPT', { message })
   }
 })
+
+test('a task is not claimed inside a transaction of the same store', (t) => {
+  const store = temporaryStore(t)
+  store.transaction(() => throwsCode(() => store.useQueue('jobs').claim(), 'ERR_INVALID_OPTION', {
+    message: /transaction/
+  }))
+})

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_NAMESPACES, MAX_TTL_MS, MAX_VALUE_BYTES};
+use crate::limits::{
+    MAX_BATCH_BYTES, MAX_BATCH_NAMESPACES, MAX_TTL_MS, MAX_VALUE_BYTES, REMOVAL_RESERVE_BYTES,
+};
 use crate::names::{check_key, check_namespace, check_task_id};
 use crate::queue::ClaimedTask;
 use crate::queue::apply::Step;
@@ -243,14 +245,20 @@ impl<'a> Batch<'a> {
         Err(Error::ValueTooLarge { what: "the batch", bytes: self.bytes, limit: MAX_BATCH_BYTES })
     }
 
-    /// Whether the batch may use the reserve of a full store: it removes, or takes steps with
-    /// tasks that are there already. Those write rows anew, and lead to removals.
-    pub(crate) fn only_removes(&self) -> bool {
-        self.mutations.iter().all(|mutation| match mutation {
-            Mutation::Set { .. } | Mutation::Increment { .. } => false,
-            Mutation::Queue { step, .. } => !matches!(step, Step::Push { .. }),
-            Mutation::Delete { .. } | Mutation::Clear { .. } | Mutation::Expire { .. } => true,
-        })
+    /// How many bytes beyond its largest size a store may take for the batch. What only removes
+    /// needs room to make room. The steps of a queue get half of that: what they write must never
+    /// take the room in which the queue is cleared.
+    pub(crate) fn reserve_bytes(&self) -> u64 {
+        let of = |mutation: &Mutation| match mutation {
+            Mutation::Set { .. } | Mutation::Increment { .. } => 0,
+            Mutation::Queue { step: Step::Push { .. }, .. } => 0,
+            Mutation::Queue { step: Step::Clear, .. } => REMOVAL_RESERVE_BYTES,
+            Mutation::Queue { .. } => REMOVAL_RESERVE_BYTES / 2,
+            Mutation::Delete { .. } | Mutation::Clear { .. } | Mutation::Expire { .. } => {
+                REMOVAL_RESERVE_BYTES
+            }
+        };
+        self.mutations.iter().map(of).min().unwrap_or(REMOVAL_RESERVE_BYTES)
     }
 
     /// Bytes of the keys and values that the batch writes.

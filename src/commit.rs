@@ -18,9 +18,7 @@ use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{now_ms, visit_due};
 use crate::filesystem::available_bytes;
-use crate::limits::{
-    MAX_BATCH_NAMESPACES, MAX_VERSION, REMOVAL_RESERVE_BYTES, SWEEP_ENTRIES_PER_COMMIT,
-};
+use crate::limits::{MAX_BATCH_NAMESPACES, MAX_VERSION, SWEEP_ENTRIES_PER_COMMIT};
 use crate::queue::apply::QueueChanges;
 use crate::shared::{Shared, WriterState};
 use crate::weakened;
@@ -117,7 +115,7 @@ impl Shared {
         agent: &str,
         batch: &Batch,
     ) -> Result<Committed> {
-        if batch.only_removes() {
+        if batch.reserve_bytes() > 0 {
             return self.commit_into_reserve(writer, agent, batch);
         }
         // What has expired is room that nobody has claimed yet.
@@ -156,7 +154,7 @@ impl Shared {
         agent: &str,
         batch: &Batch,
     ) -> Result<Committed> {
-        self.remap_with(writer, REMOVAL_RESERVE_BYTES)?;
+        self.remap_with(writer, batch.reserve_bytes())?;
         let mut result = self.commit_locked(writer, agent, batch);
         if matches!(result, Err(Error::StoreFull)) && !writer.drops_history {
             // What the removals alone would add to the history may be more than the reserve.
@@ -172,7 +170,8 @@ impl Shared {
     /// Makes the pages that the last commit freed usable, as far as this process can.
     fn free_pages(&self, writer: &WriterState) -> Result<()> {
         self.release_snapshots();
-        let _passage = self.gate.pass()?;
+        let gate = writer.gate()?;
+        let _passage = gate.pass()?;
         let environment = self.environment(writer)?;
         environment.commit_nothing().map_err(|error| lmdb_error("commit", error))
     }
@@ -184,7 +183,8 @@ impl Shared {
         batch: &Batch,
     ) -> Result<Committed> {
         let (mut handles, found) = self.handles_for_writer(writer, &batch.namespaces)?;
-        let passage = self.gate.pass()?;
+        let gate = writer.gate()?;
+        let passage = gate.pass()?;
         let result = if found.iter().all(Option::is_some) {
             let environment = Arc::clone(handles.environment()?);
             // Nothing is created: other threads may open handles while this one writes.

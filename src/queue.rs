@@ -98,7 +98,7 @@ impl Queue {
 
     /// Takes the next task that is ready. Nothing is written where there is none.
     pub fn claim(&self) -> Result<Option<ClaimedTask>> {
-        self.session.check_writable()?;
+        self.session.check_may_commit()?;
         let QueueOptions { lease_ms, max_attempts } = self.options;
         loop {
             let Readiness::Now { clamp } = self.readiness()? else { return Ok(None) };

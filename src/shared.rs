@@ -52,6 +52,15 @@ pub(crate) struct WriterState {
     pub history: HistoryLimits,
     /// Whether the next commit drops the history instead of appending to it.
     pub drops_history: bool,
+    /// `None` once the store is shut down.
+    gate: Option<Arc<Gate>>,
+}
+
+impl WriterState {
+    /// The gate before LMDB's lock of writers.
+    pub fn gate(&self) -> Result<Arc<Gate>> {
+        self.gate.clone().ok_or(Error::Closed)
+    }
 }
 
 /// One open store.
@@ -79,7 +88,6 @@ pub(crate) struct Shared {
     pub owes_sweep_now: AtomicBool,
     /// Whether any handle of this process may write.
     pub may_write: AtomicBool,
-    pub gate: Gate,
     pub wake: Wake,
     pub signals: Signals,
 }
@@ -101,7 +109,11 @@ impl Shared {
             data_file,
             guard: Mutex::new(Some(guard)),
             map_bytes,
-            writer: Mutex::new(WriterState { history, ..WriterState::default() }),
+            writer: Mutex::new(WriterState {
+                history,
+                gate: Some(Arc::new(gate)),
+                ..WriterState::default()
+            }),
             handles: Mutex::new(handles),
             handles_opened: Arc::default(),
             readers: Mutex::default(),
@@ -114,7 +126,6 @@ impl Shared {
             owes_sweep: AtomicBool::new(false),
             owes_sweep_now: AtomicBool::new(false),
             may_write: AtomicBool::new(false),
-            gate,
             wake,
             signals: Signals::default(),
         });
@@ -314,7 +325,8 @@ impl Shared {
         drop(maintenance);
         self.signals.shut_down(self);
         self.renewals.stop();
-        let _writer = self.lock_writer();
+        let mut writer = self.lock_writer();
+        writer.gate = None;
         let mut handles = lock(&self.handles);
         handles.is_shut_down = true;
         // Opening none cannot fail.

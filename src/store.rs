@@ -189,11 +189,17 @@ impl Session {
         if self.read_only { Err(Error::ReadOnly) } else { Ok(()) }
     }
 
-    /// The one way to write, but for a transaction.
-    pub fn commit(&self, batch: &Batch) -> Result<Committed> {
+    /// Fails if the handle may not write, or not before its transaction ends.
+    pub fn check_may_commit(&self) -> Result<()> {
         if self.in_transaction.load(Ordering::Relaxed) {
             return Err(Error::InTransaction);
         }
+        self.check_writable()
+    }
+
+    /// The one way to write, but for a transaction.
+    pub fn commit(&self, batch: &Batch) -> Result<Committed> {
+        self.check_may_commit()?;
         self.commit_transaction(batch)
     }
 
