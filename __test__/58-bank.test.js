@@ -99,7 +99,11 @@ test('processes killed in the midst of transfers leave the sum as it was', async
     await victim.next()
     // As many more commits, by anybody, as chance has it; then the kill.
     const until = store.stats().lastVersion + 5 + random.below(40)
-    while (store.stats().lastVersion < until) await new Promise(setImmediate)
+    while (store.stats().lastVersion < until) {
+      await new Promise(setImmediate)
+      const { exitCode, signalCode } = victim.child
+      assert.deepEqual({ exitCode, signalCode }, { exitCode: null, signalCode: null })
+    }
     const exited = once(victim.child, 'exit')
     victim.kill('SIGKILL')
     await exited

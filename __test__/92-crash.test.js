@@ -98,6 +98,25 @@ test('a counter counts every acknowledged increment of killed processes', genero
   }
 })
 
+// LMDB's robust mutex alone does not give this (gate.rs): a waiter that is killed just when it is
+// woken takes the wake-up with it, and if the next one to lock does not have to wait, nobody wakes
+// the others.
+test('writers killed while they wait leave nobody waiting', generous, async (t) => {
+  const store = temporaryStore(t)
+  for (let round = 0; round < 15; round++) {
+    const writers = Array.from({ length: 6 }, () =>
+      startAgent(t, 'increments', { path: store.path }))
+    await Promise.all(writers.map((writer) => writer.next()))
+    const [survivor, ...victims] = writers
+    for (const victim of victims) victim.kill('SIGKILL')
+    await Promise.all(victims.map((victim) => victim.exited))
+    const enough = store.get('counter') + 10
+    for (let said = await survivor.next(); said.n < enough;) said = await survivor.next()
+    survivor.kill('SIGKILL')
+    await survivor.exited
+  }
+})
+
 test('a process killed amid handle recycling disturbs no namespace', generous, async (t) => {
   const random = seededRandom(t)
   const store = temporaryStore(t)
