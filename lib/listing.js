@@ -53,4 +53,4 @@ function append (all, more) {
   return all
 }
 
-module.exports = { makeEntry, collect, collectKeys }
+module.exports = { makeEntry, collect, collectKeys, define }

@@ -14,6 +14,7 @@ const SET_MANY_OPTIONS = ['ttl', 'metadata']
 const RANGE_OPTIONS = ['prefix', 'start', 'end', 'reverse', 'limit']
 
 const MAX_TTL_MS = 315_576_000_000_000
+const MAX_LEASE_MS = 24 * 60 * 60 * 1000
 
 // What native writes take where nothing is given.
 const NO_TTL = 0
@@ -278,12 +279,24 @@ function isPlain (object) {
     (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf'))
 }
 
+/** How long a worker keeps a task, or undefined. */
+function checkLease (ms, name) {
+  return checkInteger(ms, `${name} (milliseconds)`, 1, MAX_LEASE_MS)
+}
+
+/** How long a task waits, or undefined. */
+function checkDelay (ms, name) {
+  return checkInteger(ms, `${name} (milliseconds)`, 0, MAX_TTL_MS)
+}
+
 module.exports = {
   NO_TTL,
   KEEP_TTL,
   ANY_VERSION,
   checkOptions,
   checkInteger,
+  checkLease,
+  checkDelay,
   checkVersion,
   checkBoolean,
   checkString,

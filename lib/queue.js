@@ -9,16 +9,17 @@ const { encode } = require('./codec')
 const { Consumer } = require('./consume')
 const { drained } = require('./drained')
 const { DataStoreError, typeError } = require('./errors')
-const { checkOptions, checkInteger, checkName, checkTaskId } = require('./options')
+const { define } = require('./listing')
+const {
+  checkDelay, checkInteger, checkLease, checkName, checkOptions, checkTaskId
+} = require('./options')
 const { drain } = require('./output')
 const { packEntries } = require('./pack')
 const { Task } = require('./task')
 
 const DEFAULT_LEASE_MS = 30_000
-const MAX_LEASE_MS = 24 * 60 * 60 * 1000
 const DEFAULT_ATTEMPTS = 5
 const MAX_ATTEMPTS = 1_000_000
-const MAX_DELAY_MS = 315_576_000_000_000
 const STATUSES = ['pending', 'delayed', 'claimed', 'completed', 'dead']
 
 class Queue {
@@ -147,6 +148,7 @@ class Queue {
     const results = {}
     drain(native.listResults(this.#native), true, (ids, frames) => {
       ids.forEach((id, n) => {
+        // An own property, also where the id is "__proto__".
         define(results, id, frames[2 * n] ? frames[2 * n + 1] : undefined)
       })
     })
@@ -170,25 +172,11 @@ function taskState (id, fields, item, result) {
   return state
 }
 
-/** An own property, also where the id is "__proto__". */
-function define (object, id, value) {
-  const writable = true
-  Object.defineProperty(object, id, { value, writable, enumerable: true, configurable: true })
-}
-
 function checkItem (item, name) {
   if (item === undefined) {
     throw typeError('ERR_INVALID_VALUE', `${name} is undefined: use null for none`)
   }
   return item
-}
-
-function checkLease (ms, name) {
-  return checkInteger(ms, `${name} (milliseconds)`, 1, MAX_LEASE_MS)
-}
-
-function checkDelay (ms, name) {
-  return checkInteger(ms, `${name} (milliseconds)`, 0, MAX_DELAY_MS)
 }
 
 module.exports = { Queue }

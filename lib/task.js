@@ -6,10 +6,7 @@
 const native = require('./native')
 const { encode } = require('./codec')
 const { typeError } = require('./errors')
-const { checkOptions, checkInteger } = require('./options')
-
-const MAX_LEASE_MS = 24 * 60 * 60 * 1000
-const MAX_DELAY_MS = 315_576_000_000_000
+const { checkDelay, checkLease, checkOptions } = require('./options')
 
 class Task {
   #queue
@@ -30,7 +27,7 @@ class Task {
   }
 
   renew (ms) {
-    const lease = checkInteger(ms, 'renew (milliseconds)', 1, MAX_LEASE_MS) ?? this.#lease
+    const lease = checkLease(ms, 'renew') ?? this.#lease
     native.renewTask(this.#queue, this.id, this.#created, this.attempt, lease)
   }
 
@@ -43,7 +40,7 @@ class Task {
 
   fail (error, options) {
     const { retryIn } = checkOptions(options, ['retryIn'], 'fail')
-    const delay = checkInteger(retryIn, 'retryIn (milliseconds)', 0, MAX_DELAY_MS) ?? 0
+    const delay = checkDelay(retryIn, 'retryIn') ?? 0
     native.failTask(this.#queue, this.id, this.#created, this.attempt, messageOf(error), delay)
     this.#settle()
   }

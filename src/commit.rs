@@ -16,7 +16,7 @@ use crate::batch::{Batch, Mutation, Outcome};
 use crate::changes::Recorder;
 use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
-use crate::expiry::{now_ms, visit_due};
+use crate::expiry::{first_due_ms, now_ms, visit_due};
 use crate::filesystem::available_bytes;
 use crate::limits::{MAX_BATCH_NAMESPACES, MAX_VERSION, SWEEP_ENTRIES_PER_COMMIT};
 use crate::queue::apply::QueueChanges;
@@ -278,10 +278,7 @@ impl Shared {
             due.push((row_key.to_vec(), namespace.to_owned(), key));
             due.len() < SWEEP_ENTRIES_PER_COMMIT
         })?;
-        let first = environment.expiry.first(&txn);
-        let first = first.map_err(|error| lmdb_error("read the expiry index", error))?;
-        let next_at_ms = first.and_then(|(row_key, _)| row_key.first_chunk().copied());
-        Ok((due, next_at_ms.map(u64::from_be_bytes)))
+        Ok((due, first_due_ms(&environment.expiry, &txn)?))
     }
 }
 

@@ -77,6 +77,12 @@ pub(crate) fn visit_due(
     Ok(())
 }
 
+/// When the next record expires, in milliseconds since the epoch; `None` if none ever does.
+pub(crate) fn first_due_ms(index: &Handle, txn: &RoTxn<'_>) -> Result<Option<u64>> {
+    let first = index.first(txn).map_err(|error| lmdb_error("read the expiry index", error))?;
+    Ok(first.and_then(|(row_key, _)| row_key.first_chunk().copied()).map(u64::from_be_bytes))
+}
+
 /// Whether the clock passed the expiry of a record of `namespace` between two times, in either
 /// direction: the system's clock may be set back.
 pub(crate) fn expired_between(

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Registry;
 use crate::changes::{self, Position};
-use crate::environment::{Environment, ReadTxn, lmdb_error};
+use crate::environment::{Environment, ReadTxn};
 use crate::error::{Error, Result};
-use crate::expiry::now_ms;
+use crate::expiry::{first_due_ms, now_ms};
 use crate::reader::Reader;
 use crate::shared::{Shared, lock};
 
@@ -83,7 +83,7 @@ fn deal_out(shared: &Shared, reader: &Reader) -> Result<Duration> {
         }
         registry.tell(&told);
         dealt?;
-        if registry.entries.is_empty() { Ok(None) } else { first_expiry(environment, txn) }
+        if registry.entries.is_empty() { Ok(None) } else { first_due_ms(&environment.expiry, txn) }
     })?;
     let Some(due_ms) = due_ms else { return Ok(LONGEST_WAIT) };
     let left = Duration::from_millis(due_ms.saturating_sub(now_ms()));
@@ -120,11 +120,4 @@ fn deal_history(
         registry.deal(change.position.version, &ids, told);
         true
     })
-}
-
-/// When the next entry expires.
-fn first_expiry(environment: &Environment, txn: &ReadTxn) -> Result<Option<u64>> {
-    let first = environment.expiry.first(txn);
-    let first = first.map_err(|error| lmdb_error("read the expiry index", error))?;
-    Ok(first.and_then(|(row_key, _)| row_key.first_chunk().copied()).map(u64::from_be_bytes))
 }
