@@ -16,7 +16,9 @@ const { watch } = require('./watch')
 native.setErrorMaker(makeError)
 for (const code of native.retryableCodes().split(' ')) retryableCodes.add(code)
 
-const OPEN_OPTIONS = ['path', 'agent', 'durability', 'maxSize', 'readOnly', 'history']
+const OPEN_OPTIONS = [
+  'path', 'agent', 'durability', 'maxSize', 'busyTimeout', 'readOnly', 'history'
+]
 const HISTORY_OPTIONS = ['maxBytes', 'maxAge']
 const MIN_HISTORY_BYTES = 64 * 1024
 const MIN_SIZE = 1024 * 1024
@@ -136,7 +138,7 @@ class DataStore {
 /** The arguments of the native `open`. */
 function checkOpenOptions (options) {
   if (typeof options === 'string') options = { path: options }
-  const { path: directory, agent, durability, maxSize, readOnly, history } =
+  const { path: directory, agent, durability, maxSize, busyTimeout, readOnly, history } =
     checkOptions(options, OPEN_OPTIONS, 'openStore')
   const { maxBytes, maxAge } = checkOptions(history, HISTORY_OPTIONS, "openStore's history")
   if (durability !== undefined && durability !== 'strict') {
@@ -151,7 +153,8 @@ function checkOpenOptions (options) {
     checkInteger(maxSize, 'maxSize (bytes)', MIN_SIZE, Number.MAX_SAFE_INTEGER) ?? -1,
     checkBoolean(readOnly, 'readOnly') ?? false,
     checkInteger(maxBytes, 'history.maxBytes', MIN_HISTORY_BYTES, Number.MAX_SAFE_INTEGER) ?? -1,
-    checkInteger(maxAge, 'history.maxAge (milliseconds)', 1, Number.MAX_SAFE_INTEGER) ?? -1
+    checkInteger(maxAge, 'history.maxAge (milliseconds)', 1, Number.MAX_SAFE_INTEGER) ?? -1,
+    checkInteger(busyTimeout, 'busyTimeout (milliseconds)', 0, Number.MAX_SAFE_INTEGER) ?? -1
   ]
 }
 

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use heed::RwTxn;
 
-use crate::batch::{MetadataPatch, Mutation, Outcome, Precondition, Ttl};
+use crate::batch::{Batch, MetadataPatch, Mutation, Outcome, Precondition, Ttl};
 use crate::catalogue::CatalogueRow;
 use crate::changes::{ChangeKind, HistoryLimits, Recorder};
 use crate::environment::{Database, Environment, lmdb_error};
@@ -14,33 +14,39 @@ use crate::limits::MAX_METADATA_BYTES;
 use crate::queue::apply::QueueChanges;
 use crate::range::prefix_bounds;
 use crate::record::{Expiry, Head, Record, namespace_seed, write_head};
+use crate::shared::WriterState;
+use crate::sharing::Sharing;
 use crate::value;
 
-/// A namespace that the batch touches.
+/// A namespace that the commit touches.
 pub(crate) struct Target<'a, 'txn> {
     pub name: &'a str,
-    /// `None`: there is no such namespace, and the batch does not create it.
+    /// `None`: there is no such namespace, and no batch creates it.
     pub database: Option<Database<'txn>>,
     seed: u32,
     row: CatalogueRow,
-    changed: bool,
+    /// The first batch that changed it, by its number in the commit.
+    changed_by: Option<usize>,
 }
 
-/// The state of one batch in one write transaction.
+/// The state of a write transaction, in which batches are applied one after another.
 pub(crate) struct Application<'a, 'txn, 'env> {
     pub txn: &'a mut RwTxn<'env>,
     pub environment: &'a Environment,
-    pub targets: Vec<Target<'a, 'txn>>,
+    targets: Vec<Target<'a, 'txn>>,
+    /// On whose behalf the present batch is applied.
     pub agent: &'a str,
     pub version: u64,
     pub now_ms: u64,
     /// Rows written to the expiry index by this commit.
-    pub sequence: u32,
-    /// Rows of the expiry index that were removed although no record belonged to them.
-    pub stray_rows: u32,
+    sequence: u32,
+    /// How often the transaction was written to; counted before each time.
+    pub writes: u64,
     pub history: Recorder,
+    limits: HistoryLimits,
     pub queues: QueueChanges,
-    pub scratch: &'a mut Vec<u8>,
+    pub sharing: Sharing<'a>,
+    scratch: &'a mut Vec<u8>,
 }
 
 /// What must be known of a record before it is replaced or removed.
@@ -67,7 +73,7 @@ impl<'a, 'txn> Target<'a, 'txn> {
             Some(row) => CatalogueRow::decode(name.as_bytes(), row)?,
             None => CatalogueRow::default(),
         };
-        Ok(Target { name, database, seed: namespace_seed(name), row, changed: false })
+        Ok(Target { name, database, seed: namespace_seed(name), row, changed_by: None })
     }
 
     fn database(&self) -> Result<Database<'txn>> {
@@ -75,23 +81,75 @@ impl<'a, 'txn> Target<'a, 'txn> {
     }
 }
 
-impl<'a, 'txn> Application<'a, 'txn, '_> {
+impl<'a, 'txn, 'env> Application<'a, 'txn, 'env> {
+    /// Begins to apply batches, with the version of the commit and the time by which expiry is
+    /// judged. `is_shared`: there may be more than one batch.
+    pub fn new(
+        environment: &'a Environment,
+        txn: &'a mut RwTxn<'env>,
+        targets: Vec<Target<'a, 'txn>>,
+        (version, now_ms): (u64, u64),
+        is_shared: bool,
+        writer: &'a mut WriterState,
+    ) -> Application<'a, 'txn, 'env> {
+        Application {
+            txn,
+            environment,
+            targets,
+            agent: "",
+            version,
+            now_ms,
+            sequence: 0,
+            writes: 0,
+            history: Recorder::new(environment.changes, version, now_ms, writer.drops_history),
+            limits: writer.history,
+            queues: QueueChanges::default(),
+            sharing: Sharing::new(is_shared),
+            scratch: &mut writer.scratch,
+        }
+    }
+
+    /// Checks the preconditions of a batch and applies its mutations. `indices` are its namespaces
+    /// by their index in the commit.
+    pub fn apply_batch(
+        &mut self,
+        number: usize,
+        agent: &'a str,
+        batch: &'a Batch<'a>,
+        indices: &'a [usize],
+    ) -> Result<Vec<Outcome>> {
+        self.agent = agent;
+        self.sharing.begin(number, indices);
+        for precondition in &batch.preconditions {
+            self.check(precondition)?;
+        }
+        let mut outcomes = Vec::with_capacity(batch.mutations.len());
+        for (position, mutation) in batch.mutations.iter().enumerate() {
+            self.sharing.advance(batch.mutations.get(..position).unwrap_or_default());
+            outcomes.push(self.apply(mutation)?);
+        }
+        Ok(outcomes)
+    }
+
     /// Fails unless the precondition holds.
-    pub fn check(&mut self, precondition: &Precondition) -> Result<()> {
+    fn check(&mut self, precondition: &Precondition) -> Result<()> {
         match *precondition {
             Precondition::Entry { namespace, key, version } => {
+                let namespace = self.sharing.index(namespace)?;
                 self.check_entry(namespace, key, version)
             }
             Precondition::Namespace { namespace, version, as_of_ms } => {
+                let namespace = self.sharing.index(namespace)?;
                 self.check_namespace(namespace, version, as_of_ms)
             }
         }
     }
 
     fn check_namespace(&mut self, namespace: usize, version: u64, as_of_ms: u64) -> Result<()> {
-        let Target { name, row, .. } = *self.target(namespace)?;
+        let Target { name, row, changed_by, .. } = *self.target(namespace)?;
         let period = (as_of_ms, self.now_ms);
-        let changed = row.last_version != version
+        let changed = changed_by.is_some()
+            || row.last_version != version
             || row.expiring > 0
                 && expired_between(&self.environment.expiry, self.txn, name, period)?;
         if changed { Err(Error::NamespaceChanged { namespace: name.to_owned() }) } else { Ok(()) }
@@ -109,26 +167,41 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
         Err(Error::Conflict { namespace, key: key.to_owned(), expected: version, actual })
     }
 
-    /// Applies one mutation.
-    pub fn apply(&mut self, mutation: &Mutation) -> Result<Outcome> {
+    fn apply(&mut self, mutation: &Mutation) -> Result<Outcome> {
         match *mutation {
             Mutation::Set { namespace, key, value, ttl, metadata } => {
+                let namespace = self.sharing.index(namespace)?;
+                if self.sharing.is_shared() {
+                    let is_written = self.is_written(namespace, key)?;
+                    self.sharing.check_replace(namespace, key, is_written)?;
+                }
                 self.set(namespace, key, value, ttl, metadata)?;
                 Ok(Outcome::Set)
             }
-            Mutation::Increment { namespace, key, by } => self.increment(namespace, key, by),
-            Mutation::Delete { namespace, key } => self.delete(namespace, key),
-            Mutation::Clear { namespace, prefix } => self.clear(namespace, prefix),
-            Mutation::Expire { namespace, key, row_key } => self.expire(namespace, key, row_key),
+            Mutation::Increment { namespace, key, by } => {
+                let namespace = self.sharing.index(namespace)?;
+                if self.sharing.is_shared() {
+                    let is_written = self.is_written(namespace, key)?;
+                    self.sharing.check_increment(namespace, key, is_written)?;
+                }
+                self.increment(namespace, key, by)
+            }
+            Mutation::Delete { namespace, key } => self.delete(self.sharing.index(namespace)?, key),
+            Mutation::Clear { namespace, prefix } => {
+                self.clear(self.sharing.index(namespace)?, prefix)
+            }
+            Mutation::Expire { namespace, key, row_key } => {
+                self.expire(self.sharing.index(namespace)?, key, row_key)
+            }
             Mutation::Queue { queue, ref step } => self.apply_step(queue, step),
         }
     }
 
     /// Writes the catalogue rows of what changed, and the history. Returns whether anything did.
-    pub fn finish(mut self, limits: HistoryLimits) -> Result<bool> {
+    pub fn finish(mut self) -> Result<bool> {
         let catalogue = self.environment.catalogue;
-        let mut any = self.stray_rows > 0;
-        for target in self.targets.iter_mut().filter(|target| target.changed) {
+        let mut any = self.writes > 0;
+        for target in self.targets.iter_mut().filter(|target| target.changed_by.is_some()) {
             any = true;
             target.row.last_version = self.version;
             let name = target.name.as_bytes();
@@ -140,7 +213,7 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             .map_err(|error| lmdb_error("write the catalogue", error))?;
         }
         any |= self.finish_queues()?;
-        any |= self.history.finish(self.txn, limits)?;
+        any |= self.history.finish(self.txn, self.limits)?;
         Ok(any)
     }
 
@@ -156,6 +229,14 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             .ok_or_else(|| Error::InvalidOption("the batch does not name this namespace".into()))
     }
 
+    /// The namespace, which the present batch has changed.
+    fn changed_target(&mut self, namespace: usize) -> Result<&mut Target<'a, 'txn>> {
+        let batch = self.sharing.batch();
+        let target = self.target(namespace)?;
+        target.changed_by.get_or_insert(batch);
+        Ok(target)
+    }
+
     /// The record of a key, verified, expired or not.
     fn record(&self, namespace: usize, key: &str) -> Result<Option<Record<'_>>> {
         let Some(target) = self.targets.get(namespace) else { return Ok(None) };
@@ -169,6 +250,11 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
 
     fn present(&self, namespace: usize, key: &str) -> Result<Option<Present>> {
         Ok(self.record(namespace, key)?.map(|record| self.presence(&record)))
+    }
+
+    /// Whether this commit has written the entry.
+    fn is_written(&self, namespace: usize, key: &str) -> Result<bool> {
+        Ok(self.present(namespace, key)?.is_some_and(|present| present.version == self.version))
     }
 
     fn presence(&self, record: &Record) -> Present {
@@ -240,14 +326,14 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
         if let Some(expiry) = expiry {
             self.add_expiry(namespace, key, expiry)?;
         }
-        let target = self.target(namespace)?;
-        target.changed = true;
+        let target = self.changed_target(namespace)?;
         target.row.count += u64::from(present.is_none());
         Ok(())
     }
 
     fn put(&mut self, namespace: usize, key: &str, head: &[u8], value: &[u8]) -> Result<()> {
         let database = self.target(namespace)?.database()?;
+        self.writes += 1;
         database
             .put_reserved(self.txn, key.as_bytes(), head.len() + value.len(), |space| {
                 std::io::Write::write_all(space, head)?;
@@ -273,6 +359,8 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
         match self.present(namespace, key)? {
             // An expired entry is absent already; removing it is the sweeper's.
             Some(present) if present.live => {
+                let is_written = present.version == self.version;
+                self.sharing.check_replace(namespace, key, is_written)?;
                 self.remove(namespace, key, &present)?;
                 self.record_change(ChangeKind::Delete, namespace, key)?;
                 Ok(Outcome::Removed(1))
@@ -283,12 +371,12 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
 
     fn remove(&mut self, namespace: usize, key: &str, present: &Present) -> Result<()> {
         let database = self.target(namespace)?.database()?;
+        self.writes += 1;
         database
             .delete(self.txn, key.as_bytes())
             .map_err(|error| lmdb_error("delete an entry", error))?;
         self.drop_expiry(namespace, present)?;
-        let target = self.target(namespace)?;
-        target.changed = true;
+        let target = self.changed_target(namespace)?;
         target.row.count = target.row.count.saturating_sub(1);
         Ok(())
     }
@@ -297,16 +385,16 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
         let Some(database) = self.target(namespace)?.database else {
             return Ok(Outcome::Removed(0));
         };
-        let row = self.target(namespace)?.row;
+        let Target { row, changed_by, .. } = *self.target(namespace)?;
+        self.sharing.check_clear(changed_by)?;
         if prefix.is_empty() && row.count == 0 {
             return Ok(Outcome::Removed(0));
         }
         if prefix.is_empty() && row.expiring == 0 {
             // One call frees the pages of the whole tree.
+            self.writes += 1;
             database.clear(self.txn).map_err(|error| lmdb_error("clear a namespace", error))?;
-            let target = self.target(namespace)?;
-            target.changed = true;
-            target.row.count = 0;
+            self.changed_target(namespace)?.row.count = 0;
             self.record_change(ChangeKind::Clear, namespace, "")?;
             return Ok(Outcome::Removed(row.count));
         }
@@ -361,11 +449,11 @@ impl<'a, 'txn> Application<'a, 'txn, '_> {
             }
             // A row without its record would be found due for ever.
             _ => {
+                self.writes += 1;
                 self.environment
                     .expiry
                     .delete(self.txn, due_row)
                     .map_err(|error| lmdb_error("write the expiry index", error))?;
-                self.stray_rows += 1;
                 Ok(Outcome::Removed(0))
             }
         }

@@ -1,25 +1,26 @@
-//! The one write path: every mutation of every kind passes through [`Shared::commit`].
+//! The one write path: every mutation of every kind passes through [`Shared::commit_works`].
 //!
 //! A batch is applied inside one LMDB write transaction on one thread in one call. It either
-//! commits whole or leaves nothing behind. No JavaScript runs and no lock but the store's own is
-//! waited for while the transaction is open.
+//! commits whole or leaves nothing behind, also when it shares a commit with others. No JavaScript
+//! runs and no lock but the store's own is waited for while the transaction is open.
 
-use std::collections::HashSet;
+mod full;
+mod group;
+mod sweep;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use heed::types::Bytes;
 use heed::{CommitOrAbort, CommitToken, OnCommit, RwTxn};
 
-use crate::apply::{Application, Target};
-use crate::batch::{Batch, Mutation, Outcome};
-use crate::changes::Recorder;
+use self::group::{Applied, Group};
+pub(crate) use self::sweep::Swept;
+use crate::batch::{Batch, Outcome};
+use crate::deadline::Deadline;
 use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
-use crate::expiry::{first_due_ms, now_ms, visit_due};
 use crate::filesystem::available_bytes;
-use crate::limits::{MAX_BATCH_NAMESPACES, MAX_VERSION, SWEEP_ENTRIES_PER_COMMIT};
-use crate::queue::apply::QueueChanges;
 use crate::shared::{Shared, WriterState};
 use crate::weakened;
 
@@ -32,36 +33,30 @@ pub struct Committed {
     pub outcomes: Vec<Outcome>,
 }
 
+/// A batch, and on whose behalf it is applied.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    /// Stamped on what is written.
+    pub agent: &'a str,
+    pub batch: &'a Batch<'a>,
+}
+
 /// A disk with less than this, beyond the bytes of the batch, counts as full.
 const SHORT_OF_SPACE_BYTES: u64 = 1024 * 1024;
 
 /// The agent of sweeps. Removals leave no trace of it.
 const SWEEPER: &str = "commonhold";
 
-/// What a sweep of expired entries found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Swept {
-    /// No entry will ever expire.
-    Nothing,
-    /// Some were removed; there may be more.
-    Some,
-    /// The next one expires in so many milliseconds.
-    Later(u64),
-}
-
-/// Key of a row in the expiry index, namespace, key of the entry.
-type DueRow = (Vec<u8>, String, String);
-
 /// Databases created by a transaction, to be kept once it has committed.
-struct Created<'txn>(Vec<(usize, Database<'txn>)>, Committed);
+struct Created<'txn>(Vec<(usize, Database<'txn>)>, Applied);
 
 impl OnCommit for Created<'_> {
-    type Committed = (Vec<(usize, Handle)>, Committed);
+    type Committed = (Vec<(usize, Handle)>, Applied);
 
     fn on_commit(self, token: &CommitToken) -> Self::Committed {
-        let Created(databases, committed) = self;
+        let Created(databases, applied) = self;
         let keep = |(index, database): (usize, Database)| (index, database.on_commit(token));
-        (databases.into_iter().map(keep).collect(), committed)
+        (databases.into_iter().map(keep).collect(), applied)
     }
 }
 
@@ -88,127 +83,116 @@ impl From<Error> for Failure {
 
 impl Shared {
     /// Applies a batch, durably, or fails and leaves nothing behind.
-    pub(crate) fn commit(&self, agent: &str, batch: &Batch) -> Result<Committed> {
-        let mut writer = self.lock_writer();
-        self.check_not_poisoned()?;
+    pub(crate) fn commit(&self, deadline: &Deadline, work: Work) -> Result<Committed> {
+        self.with_writer(deadline, |writer| self.commit_passed(writer, work))
+    }
+
+    /// Applies batches in one commit, as many as fit, and returns the results of so many of the
+    /// first ones, at least one. A batch that fails leaves nothing behind and does not keep the
+    /// others from being committed. Fails where nobody could write.
+    pub(crate) fn commit_group(
+        &self,
+        deadline: &Deadline,
+        works: &[Work],
+    ) -> Result<Vec<Result<Committed>>> {
+        self.with_writer(deadline, |writer| {
+            let together = group::first_that_fit(works);
+            if let [_, _, ..] = together {
+                self.prepare(together.iter().any(|work| work.batch.writes_expiry()));
+                if let Ok(results) = self.commit_works(writer, together) {
+                    return Ok(results);
+                }
+            }
+            // What keeps them from being committed together is judged for the first alone.
+            works.iter().take(1).map(|work| Ok(self.commit_passed(writer, *work))).collect()
+        })
+    }
+
+    /// Passes the gate and locks the writer's state.
+    fn with_writer<R>(
+        &self,
+        deadline: &Deadline,
+        mut write: impl FnMut(&mut WriterState) -> Result<R>,
+    ) -> Result<R> {
+        loop {
+            self.check_not_poisoned()?;
+            let gate = self.gate()?;
+            let passage = gate.pass(deadline)?;
+            let mut writer = self.lock_writer();
+            self.check_not_poisoned()?;
+            match write(&mut writer) {
+                Err(Error::Pinned) => {}
+                result => return result,
+            }
+            drop((writer, passage));
+            self.wait_for_backups();
+        }
+    }
+
+    fn prepare(&self, writes_expiry: bool) {
         let is_first = !self.has_written.swap(true, Ordering::Relaxed);
-        if is_first || batch.writes_expiry() {
+        if is_first || writes_expiry {
             self.owe_sweep();
         }
-        let mut result = self.commit_locked(&mut writer, agent, batch);
+    }
+
+    /// Applies one batch behind the gate.
+    fn commit_passed(&self, writer: &mut WriterState, work: Work) -> Result<Committed> {
+        self.check_not_poisoned()?;
+        self.prepare(work.batch.writes_expiry());
+        let mut result = self.commit_work(writer, work);
         if let Err(Error::MapOutgrown) = result {
-            drop(writer);
-            self.remap()?;
-            writer = self.lock_writer();
-            result = self.commit_locked(&mut writer, agent, batch);
+            self.remap_with(writer, 0)?;
+            result = self.commit_work(writer, work);
         }
         match result {
-            Err(Error::StoreFull) => self.commit_to_full(&mut writer, agent, batch),
+            Err(Error::StoreFull) => self.commit_to_full(writer, work),
             result => result,
         }
     }
 
-    /// Commits to a store that has reached its largest size, if there is a way.
-    fn commit_to_full(
+    fn commit_work(&self, writer: &mut WriterState, work: Work) -> Result<Committed> {
+        let mut results = self.commit_works(writer, &[work])?;
+        results.pop().unwrap_or_else(|| Err(Error::InvalidOption("there is no batch".into())))
+    }
+
+    /// Applies batches in one transaction, and returns the results of so many of the first ones.
+    fn commit_works(
         &self,
         writer: &mut WriterState,
-        agent: &str,
-        batch: &Batch,
-    ) -> Result<Committed> {
-        if batch.reserve_bytes() > 0 {
-            return self.commit_into_reserve(writer, agent, batch);
+        works: &[Work],
+    ) -> Result<Vec<Result<Committed>>> {
+        let mut group = Group::new(works);
+        loop {
+            match self.commit_once(writer, &group)? {
+                Applied::All { results, .. } => return Ok(results),
+                Applied::Stuck { at } => group.shorten(at),
+            }
         }
-        // What has expired is room that nobody has claimed yet.
-        self.sweep_locked(writer)?;
-        self.free_pages(writer)?;
-        match self.commit_locked(writer, agent, batch) {
-            Err(Error::StoreFull) if self.has_history_to_drop(writer)? => {}
-            result => return result,
-        }
-        // Data comes before history: watchers that lag behind begin anew.
-        self.drop_history(writer)?;
-        self.free_pages(writer)?;
-        self.commit_locked(writer, agent, batch)
     }
 
-    fn has_history_to_drop(&self, writer: &WriterState) -> Result<bool> {
-        let environment = self.environment(writer)?;
-        let pages = environment.begin_read().and_then(|txn| {
-            let stat = environment.changes.stat(&txn)?;
-            Ok(stat.leaf_pages + stat.overflow_pages)
-        });
-        Ok(pages.map_err(|error| lmdb_error("read the history", error))? > 1)
-    }
-
-    fn drop_history(&self, writer: &mut WriterState) -> Result<()> {
-        writer.drops_history = true;
-        let dropped = self.commit_into_reserve(writer, SWEEPER, &Batch::new());
-        writer.drops_history = false;
-        dropped.map(|_| ())
-    }
-
-    /// Commits a removal, with a larger map for as long as it takes.
-    fn commit_into_reserve(
-        &self,
-        writer: &mut WriterState,
-        agent: &str,
-        batch: &Batch,
-    ) -> Result<Committed> {
-        self.remap_with(writer, batch.reserve_bytes())?;
-        let mut result = self.commit_locked(writer, agent, batch);
-        if matches!(result, Err(Error::StoreFull)) && !writer.drops_history {
-            // What the removals alone would add to the history may be more than the reserve.
-            writer.drops_history = true;
-            result = self.commit_locked(writer, agent, batch);
-            writer.drops_history = false;
-        }
-        let freed = self.free_pages(writer);
-        self.remap_with(writer, 0)?;
-        freed.and(result)
-    }
-
-    /// Makes the pages that the last commit freed usable, as far as this process can.
-    fn free_pages(&self, writer: &WriterState) -> Result<()> {
-        self.release_snapshots();
-        let gate = writer.gate()?;
-        let _passage = gate.pass()?;
-        let environment = self.environment(writer)?;
-        environment.commit_nothing().map_err(|error| lmdb_error("commit", error))
-    }
-
-    fn commit_locked(
-        &self,
-        writer: &mut WriterState,
-        agent: &str,
-        batch: &Batch,
-    ) -> Result<Committed> {
-        let (mut handles, found) = self.handles_for_writer(writer, &batch.namespaces)?;
-        let gate = writer.gate()?;
-        let passage = gate.pass()?;
+    fn commit_once(&self, writer: &mut WriterState, group: &Group) -> Result<Applied> {
+        let (mut handles, found) = self.handles_for_writer(writer, group.namespaces())?;
+        let environment = Arc::clone(handles.environment()?);
         let result = if found.iter().all(Option::is_some) {
-            let environment = Arc::clone(handles.environment()?);
             // Nothing is created: other threads may open handles while this one writes.
             drop(handles);
-            commit_to_known(&environment, writer, agent, batch, &found)
+            commit_to_known(&environment, writer, group, &found)
         } else {
-            let environment = Arc::clone(handles.environment()?);
-            commit_with_creation(&environment, writer, agent, batch, &found).map(
-                |(created, committed)| {
-                    for (index, handle) in created {
-                        if let Some(name) = batch.namespaces.get(index) {
-                            self.register(&mut handles, name, handle);
-                        }
+            commit_with_creation(&environment, writer, group, &found).map(|(created, applied)| {
+                for (index, handle) in created {
+                    if let Some(name) = group.namespaces().get(index) {
+                        self.register(&mut handles, name, handle);
                     }
-                    committed
-                },
-            )
+                }
+                applied
+            })
         };
-        drop(passage);
-        let committed = result.map_err(|failure| self.judge(failure, batch.bytes()))?;
-        if committed.version.is_some() && !weakened::skips("wake") {
+        let applied = result.map_err(|failure| self.judge(failure, group.bytes()))?;
+        if applied.is_commit() && !weakened::skips("wake") {
             self.wake.notify();
         }
-        Ok(committed)
+        Ok(applied)
     }
 
     /// Decides what the failure of a commit of so many bytes means for the writes to come.
@@ -233,53 +217,6 @@ impl Shared {
         let needed = (bytes as u64).saturating_add(SHORT_OF_SPACE_BYTES);
         available_bytes(self.dir()).is_ok_and(|available| available < needed)
     }
-
-    /// Removes entries that have expired, as many as one commit takes.
-    pub(crate) fn sweep(&self) -> Swept {
-        if self.check_not_poisoned().is_err() {
-            return Swept::Nothing;
-        }
-        let mut writer = self.lock_writer();
-        // A failed sweep loses nothing: reads judge each entry by its own time of expiry.
-        self.sweep_locked(&mut writer).unwrap_or(Swept::Later(0))
-    }
-
-    fn sweep_locked(&self, writer: &mut WriterState) -> Result<Swept> {
-        let (due, next_at_ms) = self.find_due(writer)?;
-        if due.is_empty() {
-            let later = |at_ms: u64| Swept::Later(at_ms.saturating_sub(now_ms()));
-            return Ok(next_at_ms.map_or(Swept::Nothing, later));
-        }
-        let mut batch = Batch::new();
-        for (row_key, namespace, key) in &due {
-            let namespace = batch.namespace(namespace)?;
-            batch.expire(namespace, key, row_key);
-        }
-        match self.commit_locked(writer, SWEEPER, &batch) {
-            Err(Error::StoreFull) => self.commit_into_reserve(writer, SWEEPER, &batch)?,
-            result => result?,
-        };
-        Ok(Swept::Some)
-    }
-
-    /// The rows of the expiry index that are due, with namespace and key, as many as one commit
-    /// takes; and the time of the first row.
-    fn find_due(&self, writer: &WriterState) -> Result<(Vec<DueRow>, Option<u64>)> {
-        let environment = self.environment(writer)?;
-        let txn = environment.begin_read().map_err(|error| lmdb_error("begin", error))?;
-        let mut due: Vec<DueRow> = Vec::new();
-        let mut namespaces = HashSet::new();
-        visit_due(&environment.expiry, &txn, now_ms(), |row_key, namespace, key| {
-            namespaces.insert(namespace.to_owned());
-            if namespaces.len() > MAX_BATCH_NAMESPACES {
-                return false;
-            }
-            let key = String::from_utf8_lossy(key).into_owned();
-            due.push((row_key.to_vec(), namespace.to_owned(), key));
-            due.len() < SWEEP_ENTRIES_PER_COMMIT
-        })?;
-        Ok((due, first_due_ms(&environment.expiry, &txn)?))
-    }
 }
 
 fn begin(environment: &Environment) -> Result<RwTxn<'_>> {
@@ -297,17 +234,16 @@ fn is_short_write(error: &Error) -> bool {
 fn commit_to_known(
     environment: &Environment,
     writer: &mut WriterState,
-    agent: &str,
-    batch: &Batch,
+    group: &Group,
     handles: &[Option<Handle>],
-) -> Attempt<Committed> {
+) -> Attempt<Applied> {
     let mut txn = begin(environment)?;
     let databases = handles.iter().map(|handle| handle.map(|handle| handle as Database)).collect();
-    let committed = apply(environment, &mut txn, writer, agent, batch, databases)?;
-    if committed.version.is_some() {
+    let applied = group.apply(environment, &mut txn, writer, databases)?;
+    if applied.is_commit() {
         txn.commit()?;
     }
-    Ok(committed)
+    Ok(applied)
 }
 
 /// Creates the databases of new namespaces in the same transaction. The caller holds the lock of
@@ -315,19 +251,18 @@ fn commit_to_known(
 fn commit_with_creation(
     environment: &Environment,
     writer: &mut WriterState,
-    agent: &str,
-    batch: &Batch,
+    group: &Group,
     handles: &[Option<Handle>],
-) -> Attempt<(Vec<(usize, Handle)>, Committed)> {
+) -> Attempt<(Vec<(usize, Handle)>, Applied)> {
     let txn = begin(environment)?;
     let result = environment.lmdb.create_databases_and_commit(txn, |opener, txn| {
         let mut databases: Vec<Option<Database>> = Vec::with_capacity(handles.len());
         let mut opened = Vec::new();
-        for (index, (name, handle)) in batch.namespaces.iter().zip(handles).enumerate() {
+        for (index, (name, handle)) in group.namespaces().iter().zip(handles).enumerate() {
             let database = match handle {
                 Some(handle) => Some(*handle as Database),
                 // Another process may have created it since: then it is opened here.
-                None if creates(batch, index) => {
+                None if group.creates(index) => {
                     Some(opener.create_database::<Bytes, Bytes>(txn, Some(name))?)
                 }
                 None => opener.open_database::<Bytes, Bytes>(txn, Some(name))?,
@@ -337,70 +272,14 @@ fn commit_with_creation(
             }
             databases.push(database);
         }
-        let committed = apply(environment, txn, writer, agent, batch, databases)?;
-        if committed.version.is_none() {
-            return Ok::<_, Failure>(CommitOrAbort::Abort(committed));
+        let applied = group.apply(environment, txn, writer, databases)?;
+        if !applied.is_commit() {
+            return Ok::<_, Failure>(CommitOrAbort::Abort(applied));
         }
-        Ok(CommitOrAbort::Commit(Created(opened, committed)))
+        Ok(CommitOrAbort::Commit(Created(opened, applied)))
     })?;
     Ok(match result {
         CommitOrAbort::Commit(created) => created,
-        CommitOrAbort::Abort(committed) => (Vec::new(), committed),
+        CommitOrAbort::Abort(applied) => (Vec::new(), applied),
     })
-}
-
-/// Whether the batch writes to a namespace, rather than only removing from it.
-fn creates(batch: &Batch, namespace: usize) -> bool {
-    batch.mutations.iter().any(|mutation| match mutation {
-        Mutation::Set { namespace: index, .. } | Mutation::Increment { namespace: index, .. } => {
-            *index == namespace
-        }
-        _ => false,
-    })
-}
-
-/// Checks the preconditions and applies the mutations; the caller commits or aborts.
-fn apply<'txn>(
-    environment: &Environment,
-    txn: &mut RwTxn<'_>,
-    writer: &mut WriterState,
-    agent: &str,
-    batch: &Batch,
-    databases: Vec<Option<Database<'txn>>>,
-) -> Result<Committed> {
-    let version = environment.version_of(txn.id());
-    if version > MAX_VERSION {
-        return Err(Error::FormatVersion("the store has run out of version numbers".into()));
-    }
-    let targets = batch
-        .namespaces
-        .iter()
-        .zip(databases)
-        .map(|(name, database)| Target::load(environment, txn, name, database))
-        .collect::<Result<Vec<_>>>()?;
-    // Read under the writer's lock, so that expiry is judged in the order of commits.
-    let now_ms = now_ms();
-    let mut application = Application {
-        txn,
-        environment,
-        targets,
-        agent,
-        version,
-        now_ms,
-        sequence: 0,
-        stray_rows: 0,
-        history: Recorder::new(environment.changes, version, now_ms, writer.drops_history),
-        queues: QueueChanges::default(),
-        scratch: &mut writer.scratch,
-    };
-    for precondition in &batch.preconditions {
-        application.check(precondition)?;
-    }
-    let outcomes = batch
-        .mutations
-        .iter()
-        .map(|mutation| application.apply(mutation))
-        .collect::<Result<Vec<_>>>()?;
-    let changed = application.finish(writer.history)?;
-    Ok(Committed { version: changed.then_some(version), outcomes })
 }

@@ -107,6 +107,25 @@ pub enum Error {
         reason: String,
     },
 
+    /// Another process was writing for longer than `busyTimeout`.
+    #[error("{}", busy_message(*waited_ms, holder.as_ref()))]
+    Busy {
+        /// How long the call waited.
+        waited_ms: u64,
+        /// Pid and agent of the process that is writing, as far as they are known.
+        holder: Option<(u32, String)>,
+    },
+
+    /// A backup of this process keeps the environment in place. The store waits for it and goes
+    /// on; callers never see this.
+    #[error("a backup keeps the environment in place")]
+    Pinned,
+
+    /// A batch cannot share a commit with those before it. It is committed later; callers never
+    /// see this.
+    #[error("the batch needs a commit of its own")]
+    Regrouped,
+
     /// Nothing came within the time.
     #[error("{0}")]
     Timeout(String),
@@ -214,6 +233,17 @@ pub enum Error {
     DuplicateCopy,
 }
 
+fn busy_message(waited_ms: u64, holder: Option<&(u32, String)>) -> String {
+    let who = match holder {
+        Some((pid, agent)) => format!("process {pid} (agent {agent:?})"),
+        None => "another process or thread".into(),
+    };
+    format!(
+        "waited {waited_ms} ms (busyTimeout) for {who}, which is writing or was stopped while it \
+         wrote: try again, or let that process go on or end; nothing was written"
+    )
+}
+
 fn conflict_message(namespace: &str, key: &str, expected: u64, actual: u64) -> String {
     let remedy = "read it again and retry, or use update()";
     match (expected, actual) {
@@ -246,6 +276,7 @@ pub enum Code {
     NotANumber,
     AsyncTransaction,
     LeaseLost,
+    Busy,
     Timeout,
     Closed,
     ReadOnly,
@@ -276,6 +307,7 @@ impl Code {
         (Code::NotANumber, "ERR_NOT_A_NUMBER", false),
         (Code::AsyncTransaction, "ERR_ASYNC_TRANSACTION", false),
         (Code::LeaseLost, "ERR_LEASE_LOST", false),
+        (Code::Busy, "ERR_BUSY", true),
         (Code::Timeout, "ERR_TIMEOUT", true),
         (Code::Closed, "ERR_CLOSED", false),
         (Code::ReadOnly, "ERR_READ_ONLY", false),
@@ -319,6 +351,7 @@ impl Error {
             Error::NotANumber { .. } => Code::NotANumber,
             Error::AsyncTransaction => Code::AsyncTransaction,
             Error::LeaseLost { .. } => Code::LeaseLost,
+            Error::Busy { .. } | Error::Pinned | Error::Regrouped => Code::Busy,
             Error::Timeout(_) => Code::Timeout,
             Error::Closed | Error::TransactionEnded => Code::Closed,
             Error::ReadOnly => Code::ReadOnly,

@@ -15,6 +15,7 @@ mod batch;
 mod catalogue;
 mod changes;
 mod commit;
+mod deadline;
 mod environment;
 mod error;
 mod expiry;
@@ -35,6 +36,7 @@ mod reader;
 mod record;
 mod scan;
 mod shared;
+mod sharing;
 mod signals;
 mod stats;
 mod store;
@@ -44,6 +46,7 @@ pub mod value;
 mod wake;
 mod watch;
 mod weakened;
+mod writer;
 
 // Not in unit tests: napi registers nothing there, and they run without Node.
 #[cfg(all(feature = "node", not(test)))]
@@ -64,3 +67,4 @@ pub use store::{OpenOptions, Store};
 pub use transaction::{ListedValue, Transaction};
 pub use turn::Turn;
 pub use watch::{WatchedChange, Watcher};
+pub use writer::{Done, Write};

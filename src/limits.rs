@@ -28,6 +28,22 @@ pub const MAX_BATCH_BYTES: usize = 1024 * 1024 * 1024;
 /// recycle handles half way.
 pub const MAX_BATCH_NAMESPACES: usize = 100;
 
+/// Most batches that share a commit.
+pub const MAX_GROUP_BATCHES: usize = 4_096;
+
+/// Most bytes of keys and values that batches which share a commit have together.
+pub const MAX_GROUP_BYTES: usize = 16 * 1024 * 1024;
+
+/// A batch with more mutations than this has a commit of its own.
+pub const MAX_GROUPED_MUTATIONS: usize = 1_000;
+
+/// Most that may wait for the writer thread of a process, in bytes of keys and values. Whoever
+/// writes more than that waits.
+pub const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long a write waits for another process by default, in milliseconds.
+pub const DEFAULT_BUSY_TIMEOUT_MS: u64 = 5_000;
+
 /// Most keys that one transaction may read one by one. Keys of a namespace that it lists do not
 /// count.
 pub const MAX_TRANSACTION_KEYS_READ: usize = 100_000;

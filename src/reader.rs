@@ -46,7 +46,12 @@ pub(crate) struct Pins {
 }
 
 impl Pins {
-    /// Waits until no backup is being made. The caller has locked every reader, so none begins.
+    /// Whether a backup is being made. The caller has locked every reader, so none begins.
+    pub fn any(&self) -> bool {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) > 0
+    }
+
+    /// Waits until no backup is being made. The caller holds no lock.
     pub fn wait_until_released(&self) {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         while *count > 0 {

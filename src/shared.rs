@@ -1,8 +1,9 @@
 //! What all handles of one store share within a process: the environment, the database handles,
 //! the lock of the process's writers.
 //!
-//! Locks are taken in this order, and none is held while JavaScript runs: registry, writer,
-//! handles, list of readers, a reader. Recycling takes them all.
+//! Locks are taken in this order, and none is held while JavaScript runs: registry, gate, writer,
+//! handles, list of readers, a reader. Recycling takes all from the writer's on. Only at the gate
+//! does anybody wait for other processes; whoever holds one of the others is soon done.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::queue::Renewals;
 use crate::reader::{Pins, Reader};
 use crate::signals::Signals;
 use crate::wake::Wake;
+use crate::writer::WriterThread;
 
 /// A handle, and the epoch of the environment it belongs to.
 #[derive(Clone, Copy)]
@@ -52,15 +54,6 @@ pub(crate) struct WriterState {
     pub history: HistoryLimits,
     /// Whether the next commit drops the history instead of appending to it.
     pub drops_history: bool,
-    /// `None` once the store is shut down.
-    gate: Option<Arc<Gate>>,
-}
-
-impl WriterState {
-    /// The gate before LMDB's lock of writers.
-    pub fn gate(&self) -> Result<Arc<Gate>> {
-        self.gate.clone().ok_or(Error::Closed)
-    }
 }
 
 /// One open store.
@@ -69,6 +62,8 @@ pub(crate) struct Shared {
     guard: Mutex<Option<ProcessGuard>>,
     map_bytes: u64,
     data_file: Option<(u64, u64)>,
+    /// `None` once the store is shut down.
+    gate: Mutex<Option<Arc<Gate>>>,
     writer: Mutex<WriterState>,
     handles: Mutex<Handles>,
     handles_opened: Arc<AtomicU64>,
@@ -78,6 +73,8 @@ pub(crate) struct Shared {
     maintenance: Mutex<Option<Maintenance>>,
     /// The leases that are renewed while the code of their workers runs.
     pub renewals: Renewals,
+    /// Applies the writes that nobody waits for in a call.
+    pub writer_thread: WriterThread,
     /// Why no more writes are accepted.
     poison: Mutex<Option<String>>,
     /// Whether this process ever wrote: only writers sweep.
@@ -109,11 +106,8 @@ impl Shared {
             data_file,
             guard: Mutex::new(Some(guard)),
             map_bytes,
-            writer: Mutex::new(WriterState {
-                history,
-                gate: Some(Arc::new(gate)),
-                ..WriterState::default()
-            }),
+            gate: Mutex::new(Some(Arc::new(gate))),
+            writer: Mutex::new(WriterState { history, ..WriterState::default() }),
             handles: Mutex::new(handles),
             handles_opened: Arc::default(),
             readers: Mutex::default(),
@@ -121,6 +115,7 @@ impl Shared {
             alarm: Arc::default(),
             maintenance: Mutex::default(),
             renewals: Renewals::default(),
+            writer_thread: WriterThread::default(),
             poison: Mutex::default(),
             has_written: AtomicBool::new(false),
             owes_sweep: AtomicBool::new(false),
@@ -164,7 +159,13 @@ impl Shared {
         }
     }
 
-    /// Waits for the process's other writers.
+    /// The gate before LMDB's lock of writers.
+    pub fn gate(&self) -> Result<Arc<Gate>> {
+        lock(&self.gate).clone().ok_or(Error::Closed)
+    }
+
+    /// Waits for what the process's other threads do to the environment. Whoever will write has
+    /// passed the gate before.
     pub fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
         lock(&self.writer)
     }
@@ -201,25 +202,48 @@ impl Shared {
                 }
             }
         }
-        // The writer's lock comes before the lock of the handles.
-        let mut writer = self.lock_writer();
-        let mut handles = lock(&self.handles);
-        let is_full = handles.by_name.len() >= MAX_HANDLES;
-        if outgrown || is_full || handles.environment.is_none() {
-            self.recycle(&mut writer, &mut handles, 0)?;
+        loop {
+            // The writer's lock comes before the lock of the handles.
+            let mut writer = self.lock_writer();
+            let mut handles = lock(&self.handles);
+            let is_full = handles.by_name.len() >= MAX_HANDLES;
+            if outgrown || is_full || handles.environment.is_none() {
+                match self.recycle(&mut writer, &mut handles, 0) {
+                    Err(Error::Pinned) => {}
+                    recycled => {
+                        return recycled.and_then(|()| self.open_handle(&mut handles, name));
+                    }
+                }
+            } else {
+                return self.open_handle(&mut handles, name);
+            }
+            drop((handles, writer));
+            self.pins.wait_until_released();
         }
-        self.open_handle(&mut handles, name)
     }
 
     /// Maps the file again, because another process has written past the end of the map.
     pub fn remap(&self) -> Result<()> {
-        let mut writer = self.lock_writer();
-        self.recycle(&mut writer, &mut lock(&self.handles), 0)
+        loop {
+            let mut writer = self.lock_writer();
+            match self.recycle(&mut writer, &mut lock(&self.handles), 0) {
+                Err(Error::Pinned) => {}
+                remapped => return remapped,
+            }
+            drop(writer);
+            self.pins.wait_until_released();
+        }
     }
 
-    /// As `remap`, with so many bytes beyond the largest size.
+    /// Maps the file again with so many bytes beyond the largest size. Fails with
+    /// [`Error::Pinned`] while a backup is being made.
     pub fn remap_with(&self, writer: &mut WriterState, extra_bytes: u64) -> Result<()> {
         self.recycle(writer, &mut lock(&self.handles), extra_bytes)
+    }
+
+    /// Waits for the backups that this process is making.
+    pub fn wait_for_backups(&self) {
+        self.pins.wait_until_released();
     }
 
     /// Opens the handles of all `names` for the writer and keeps the table locked: whoever
@@ -274,7 +298,8 @@ impl Shared {
 
     /// Closes the environment and opens it again, which empties LMDB's table of handles: heed can
     /// close no single one. Waits until no transaction of this process is live; the writer's lock
-    /// (in `_writer`) keeps writers out, the readers' locks keep readers out.
+    /// (in `_writer`) keeps writers out, the readers' locks keep readers out. Fails with
+    /// [`Error::Pinned`] while a backup is being made, for which nobody may wait with locks held.
     fn recycle(
         &self,
         _writer: &mut WriterState,
@@ -284,14 +309,15 @@ impl Shared {
         if handles.is_shut_down {
             return Err(Error::Closed);
         }
-        handles.epoch += 1;
         let map_bytes = self.map_bytes.saturating_add(extra_bytes);
-        let epoch = handles.epoch;
+        let epoch = handles.epoch + 1;
         // If this fails (no memory, no descriptors), the next call that needs it tries again.
         self.replace_environment(handles, || {
             Environment::open(&self.dir, map_bytes, epoch)
                 .map(|environment| Some(environment.into()))
-        })
+        })?;
+        handles.epoch = epoch;
+        Ok(())
     }
 
     /// Drops the environment, when nobody in this process reads or copies it any more, and gives
@@ -305,7 +331,9 @@ impl Shared {
         let list = lock(&self.readers);
         let readers: Vec<Arc<Reader>> = list.iter().filter_map(Weak::upgrade).collect();
         let mut states: Vec<_> = readers.iter().map(|reader| reader.lock()).collect();
-        self.pins.wait_until_released();
+        if self.pins.any() {
+            return Err(Error::Pinned);
+        }
         for state in &mut states {
             state.replace(None);
         }
@@ -325,12 +353,19 @@ impl Shared {
         drop(maintenance);
         self.signals.shut_down(self);
         self.renewals.stop();
-        let mut writer = self.lock_writer();
-        writer.gate = None;
-        let mut handles = lock(&self.handles);
-        handles.is_shut_down = true;
-        // Opening none cannot fail.
-        let _ = self.replace_environment(&mut handles, || Ok(None));
+        self.writer_thread.stop();
+        loop {
+            let writer = self.lock_writer();
+            let mut handles = lock(&self.handles);
+            handles.is_shut_down = true;
+            // Opening none cannot fail.
+            if self.replace_environment(&mut handles, || Ok(None)).is_ok() {
+                break;
+            }
+            drop((handles, writer));
+            self.pins.wait_until_released();
+        }
+        *lock(&self.gate) = None;
         // Last: as long as the file is mapped, no second copy may open it.
         *lock(&self.guard) = None;
     }

@@ -9,13 +9,16 @@ use std::time::Duration;
 use crate::batch::Batch;
 use crate::catalogue::CatalogueRow;
 use crate::changes::HistoryLimits;
-use crate::commit::Committed;
+use crate::commit::{Committed, Work};
+use crate::deadline::Deadline;
 use crate::environment::{Environment, ReadTxn, data_file, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{due_by_namespace, now_ms};
 use crate::gate::Gate;
 use crate::guard;
-use crate::limits::{DEFAULT_MAP_BYTES, HISTORY_SHARE_OF_STORE, MAX_READERS, MIN_MAP_BYTES};
+use crate::limits::{
+    DEFAULT_BUSY_TIMEOUT_MS, DEFAULT_MAP_BYTES, HISTORY_SHARE_OF_STORE, MAX_READERS, MIN_MAP_BYTES,
+};
 use crate::marker::{self, Marker};
 use crate::namespace::Namespace;
 use crate::preflight::{self, Found};
@@ -27,6 +30,7 @@ use crate::shared::{Shared, lock};
 use crate::transaction::Transaction;
 use crate::turn::{self, Turn};
 use crate::wake::Wake;
+use crate::writer::{Done, Job, Write};
 use crate::{filesystem, location};
 
 /// How to open a store.
@@ -42,6 +46,8 @@ pub struct OpenOptions {
     pub read_only: bool,
     /// How much history this process keeps when it writes.
     pub history: HistoryLimits,
+    /// How long a write waits for another process that is writing; `None`: 5 seconds.
+    pub busy_timeout: Option<Duration>,
 }
 
 /// A handle to an open store. Handles of one path share an environment; the last one to close
@@ -56,6 +62,8 @@ pub(crate) struct Session {
     pub reader: Arc<Reader>,
     agent: String,
     read_only: bool,
+    /// How long a write waits for another process.
+    pub busy_timeout: Duration,
     pub closed: Arc<AtomicBool>,
     /// Whether a transaction of this handle is running: then only it may write.
     in_transaction: AtomicBool,
@@ -110,6 +118,9 @@ impl Store {
             reader,
             agent,
             read_only: options.read_only,
+            busy_timeout: options
+                .busy_timeout
+                .unwrap_or(Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS)),
             closed: Arc::default(),
             in_transaction: AtomicBool::new(false),
         };
@@ -146,6 +157,14 @@ impl Store {
     /// Applies a batch: all of it, durably, or nothing.
     pub fn commit(&self, batch: &Batch) -> Result<Committed> {
         self.session.commit(batch)
+    }
+
+    /// Queues a write for the process's writer thread, which commits all that is queued together.
+    /// `done` is called once, from that thread. Writes are applied in the order of these calls.
+    /// `bytes` is how much memory the write takes. Waits only while more than
+    /// [`MAX_QUEUED_BYTES`](crate::limits::MAX_QUEUED_BYTES) are queued.
+    pub fn submit(&self, bytes: usize, write: Box<dyn Write>, done: Done) -> Result<()> {
+        self.session.submit(bytes, write, done)
     }
 
     /// Begins a transaction. Until it ends, nothing else is written through this handle.
@@ -206,7 +225,24 @@ impl Session {
     /// As `commit`, for the transaction that is running.
     pub fn commit_transaction(&self, batch: &Batch) -> Result<Committed> {
         self.check_writable()?;
-        self.shared.commit(&self.agent, batch)
+        let work = Work { agent: &self.agent, batch };
+        self.shared.commit(&Deadline::after(self.busy_timeout), work)
+    }
+
+    /// Queues a write for the process's writer thread. `done` is called once, from that thread.
+    /// Waits only while more than [`MAX_QUEUED_BYTES`](crate::limits::MAX_QUEUED_BYTES) are queued.
+    pub fn submit(&self, bytes: usize, write: Box<dyn Write>, done: Done) -> Result<()> {
+        self.check_may_commit()?;
+        self.submit_transaction(bytes, write, done)
+    }
+
+    /// As `submit`, for a transaction that is not the one which keeps others from writing.
+    fn submit_transaction(&self, bytes: usize, write: Box<dyn Write>, done: Done) -> Result<()> {
+        self.check_writable()?;
+        let agent = self.agent.as_str().into();
+        self.shared
+            .writer_thread
+            .submit(&self.shared, Job::new(agent, self.busy_timeout, bytes, write, done))
     }
 
     /// Keeps all but one transaction from writing. Returns false if one is running.
@@ -301,6 +337,7 @@ impl Session {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.shared.writer_thread.drain();
         self.shared.signals.close_session(self);
         let mut registry = lock(&REGISTRY);
         self.reader.lock().detach();

@@ -48,15 +48,19 @@ fn history_limits(call: &Call) -> Returned<HistoryLimits> {
     })
 }
 
-/// (path?, agent, maxSize or -1, readOnly, history's maxBytes or -1, its maxAge or -1) -> store
+/// (path?, agent, maxSize or -1, readOnly, history's maxBytes or -1, its maxAge or -1,
+/// busyTimeout or -1) -> store
 fn open(call: &mut Call) -> Returned {
     let max_size = call.number(2)?;
+    let busy_timeout_ms = call.number(6)?;
     let store = Store::open(&OpenOptions {
         path: call.optional_string(0)?.map(PathBuf::from),
         agent: call.optional_string(1)?,
         max_size: (max_size >= 0.0).then_some(max_size as u64),
         read_only: call.boolean(3)?,
         history: history_limits(call)?,
+        busy_timeout: (busy_timeout_ms >= 0.0)
+            .then(|| Duration::from_millis(busy_timeout_ms as u64)),
     })?;
     call.new_external(Arc::new(store))
 }

@@ -77,7 +77,8 @@ pub(crate) struct QueueChanges {
 struct Queue {
     name: Box<str>,
     stats: QueueStats,
-    changed: bool,
+    /// The first batch that changed it, by its number in the commit.
+    changed_by: Option<usize>,
     /// Whether those who wait for the queue must look at it.
     announced: bool,
 }
@@ -117,7 +118,7 @@ impl Application<'_, '_, '_> {
     pub fn finish_queues(&mut self) -> Result<bool> {
         let queues = std::mem::take(&mut self.queues.queues);
         let mut any = false;
-        for queue in queues.iter().filter(|queue| queue.changed) {
+        for queue in queues.iter().filter(|queue| queue.changed_by.is_some()) {
             any = true;
             let key = row_key(&queue.name, RowKind::Stats, &[]);
             if queue.stats.total() == 0 {
@@ -143,7 +144,7 @@ impl Application<'_, '_, '_> {
             Err(Error::Corrupt(_)) if is_cleared => view.count_rows()?,
             stats => stats?,
         };
-        let queue = Queue { name: name.into(), stats, changed: false, announced: false };
+        let queue = Queue { name: name.into(), stats, changed_by: None, announced: false };
         self.queues.queues.push(queue);
         Ok(self.queues.queues.len() - 1)
     }
@@ -158,8 +159,9 @@ impl Application<'_, '_, '_> {
     }
 
     fn count(&mut self, index: usize, from: Option<TaskStatus>, to: Option<TaskStatus>) {
+        let batch = self.sharing.batch();
         let Some(queue) = self.queues.queues.get_mut(index) else { return };
-        queue.changed = true;
+        queue.changed_by.get_or_insert(batch);
         if let Some(from) = from {
             let count = queue.stats.of(from);
             *count = count.saturating_sub(1);
@@ -176,6 +178,7 @@ impl Application<'_, '_, '_> {
     }
 
     fn put_row(&mut self, key: &[u8], payload: &[u8]) -> Result<()> {
+        self.writes += 1;
         self.environment
             .queues
             .put(self.txn, key, &seal(key, payload))
@@ -183,6 +186,7 @@ impl Application<'_, '_, '_> {
     }
 
     fn delete_row(&mut self, key: &[u8]) -> Result<()> {
+        self.writes += 1;
         self.environment
             .queues
             .delete(self.txn, key)
@@ -232,6 +236,7 @@ impl Application<'_, '_, '_> {
         }
         let key = row_key(self.queue_name(index), RowKind::Item, id.as_bytes());
         let checksum = crc32c::crc32c_append(crc32c::crc32c(&key), item).to_le_bytes();
+        self.writes += 1;
         self.environment
             .queues
             .put_reserved(self.txn, &key, checksum.len() + item.len(), |space| {
@@ -422,7 +427,10 @@ impl Application<'_, '_, '_> {
     }
 
     fn clear_queue(&mut self, index: usize) -> Result<u64> {
+        let batch = self.sharing.batch();
         let Some(queue) = self.queues.queues.get_mut(index) else { return Ok(0) };
+        self.sharing.check_clear(queue.changed_by)?;
+        self.writes += 1;
         let removed = queue.stats.total();
         let low = queue_prefix(&queue.name);
         // No kind of row has this byte.
@@ -435,7 +443,11 @@ impl Application<'_, '_, '_> {
             .delete_range(self.txn, &range)
             .map_err(|error| lmdb_error("clear a queue", error))?;
         if rows > 0 {
-            (queue.stats, queue.changed, queue.announced) = (QueueStats::default(), true, true);
+            queue.stats = QueueStats::default();
+            queue.changed_by.get_or_insert(batch);
+            queue.announced = true;
+        } else {
+            self.writes -= 1;
         }
         Ok(removed)
     }

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::apply::{Step, Token};
 use crate::batch::{Batch, Outcome};
+use crate::commit::Work;
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::limits::MIN_RENEWAL_INTERVAL_MS;
+use crate::limits::{DEFAULT_BUSY_TIMEOUT_MS, MIN_RENEWAL_INTERVAL_MS};
 use crate::shared::{Shared, lock};
 use crate::store::Session;
 
@@ -200,6 +202,7 @@ fn keep(store: &Shared, due: &[&(u64, Held)]) -> Result<Vec<bool>> {
         let step = Step::Keep { token: held.token(), lease_ms: held.lease_ms };
         batch.step(&held.queue, step)?;
     }
-    let committed = store.commit(RENEWER, &batch)?;
+    let deadline = Deadline::after(Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS));
+    let committed = store.commit(&deadline, Work { agent: RENEWER, batch: &batch })?;
     Ok(committed.outcomes.iter().map(|outcome| *outcome == Outcome::Kept(true)).collect())
 }

@@ -1,0 +1,75 @@
+//! Commits to a store that has reached its largest size.
+
+use super::{SWEEPER, Work};
+use crate::batch::Batch;
+use crate::commit::Committed;
+use crate::environment::lmdb_error;
+use crate::error::{Error, Result};
+use crate::shared::{Shared, WriterState};
+
+impl Shared {
+    /// Commits to a store that has reached its largest size, if there is a way.
+    pub(super) fn commit_to_full(&self, writer: &mut WriterState, work: Work) -> Result<Committed> {
+        if work.batch.reserve_bytes() > 0 {
+            return self.commit_into_reserve(writer, work);
+        }
+        // What has expired is room that nobody has claimed yet.
+        self.sweep_locked(writer)?;
+        self.free_pages(writer)?;
+        match self.commit_work(writer, work) {
+            Err(Error::StoreFull) if self.has_history_to_drop(writer)? => {}
+            result => return result,
+        }
+        // Data comes before history: watchers that lag behind begin anew.
+        self.drop_history(writer)?;
+        self.free_pages(writer)?;
+        self.commit_work(writer, work)
+    }
+
+    fn has_history_to_drop(&self, writer: &WriterState) -> Result<bool> {
+        let environment = self.environment(writer)?;
+        let pages = environment.begin_read().and_then(|txn| {
+            let stat = environment.changes.stat(&txn)?;
+            Ok(stat.leaf_pages + stat.overflow_pages)
+        });
+        Ok(pages.map_err(|error| lmdb_error("read the history", error))? > 1)
+    }
+
+    fn drop_history(&self, writer: &mut WriterState) -> Result<()> {
+        writer.drops_history = true;
+        let dropped =
+            self.commit_into_reserve(writer, Work { agent: SWEEPER, batch: &Batch::new() });
+        writer.drops_history = false;
+        dropped.map(|_| ())
+    }
+
+    /// Commits a removal, with a larger map for as long as it takes.
+    pub(super) fn commit_into_reserve(
+        &self,
+        writer: &mut WriterState,
+        work: Work,
+    ) -> Result<Committed> {
+        self.remap_with(writer, work.batch.reserve_bytes())?;
+        let mut result = self.commit_work(writer, work);
+        if matches!(result, Err(Error::StoreFull)) && !writer.drops_history {
+            // What the removals alone would add to the history may be more than the reserve.
+            writer.drops_history = true;
+            result = self.commit_work(writer, work);
+            writer.drops_history = false;
+        }
+        let freed = self.free_pages(writer);
+        match self.remap_with(writer, 0) {
+            // A backup has begun: the larger map stays until the next recycling.
+            Err(Error::Pinned) => {}
+            remapped => remapped?,
+        }
+        freed.and(result)
+    }
+
+    /// Makes the pages that the last commit freed usable, as far as this process can.
+    fn free_pages(&self, writer: &WriterState) -> Result<()> {
+        self.release_snapshots();
+        let environment = self.environment(writer)?;
+        environment.commit_nothing().map_err(|error| lmdb_error("commit", error))
+    }
+}
