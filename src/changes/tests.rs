@@ -53,7 +53,8 @@ fn changes_are_read_from_any_place_in_any_row() {
     let (_dir, environment) = environment();
     let database = environment.changes;
     let mut txn = environment.lmdb.write_txn().unwrap();
-    let names = ["a", "b", "n".repeat(512).leak()];
+    let long_name = "n".repeat(512);
+    let names = ["a", "b", &*long_name];
     let kinds = [ChangeKind::Set, ChangeKind::Delete, ChangeKind::Expire, ChangeKind::Clear];
     let mut expected: Vec<Seen> = Vec::new();
     for version in [7, 8, 300] {
