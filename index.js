@@ -1,5 +1,6 @@
 'use strict'
 
+const { check } = require('./lib/check')
 const { DataStore } = require('./lib/store')
 const { DataStoreError } = require('./lib/errors')
 
@@ -8,4 +9,4 @@ const dataStore = new DataStore(undefined, true)
 const useNamespace = (name, options) => dataStore.useNamespace(name, options)
 const listNamespaces = (options) => dataStore.listNamespaces(options)
 
-module.exports = { openStore, dataStore, useNamespace, listNamespaces, DataStoreError }
+module.exports = { openStore, dataStore, useNamespace, listNamespaces, check, DataStoreError }

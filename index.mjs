@@ -2,5 +2,5 @@
 // share one store and one error class.
 import commonhold from './index.js'
 
-export const { openStore, dataStore, useNamespace, listNamespaces, DataStoreError } = commonhold
+export const { openStore, dataStore, useNamespace, listNamespaces, check, DataStoreError } = commonhold
 export default commonhold

@@ -17,7 +17,7 @@ use crate::record::{seal, seal_in_place, u64_at, unseal};
 /// Bytes of a row's key: version, ordinal of the row's first change, both big-endian.
 const KEY_BYTES: usize = 12;
 /// Before every row: what the floor is.
-const FLOOR_KEY: &[u8] = &[0; KEY_BYTES];
+pub(crate) const FLOOR_KEY: &[u8] = &[0; KEY_BYTES];
 /// Bytes before a row's changes: checksum, time.
 const HEAD_BYTES: usize = 12;
 /// In the byte of a change's kind: the namespace is that of the change before.
@@ -218,7 +218,8 @@ fn row_key(position: Position) -> [u8; KEY_BYTES] {
     key
 }
 
-fn position_of(key: &[u8]) -> Result<Position> {
+/// The place of a row's first change, by its key.
+pub(crate) fn position_of(key: &[u8]) -> Result<Position> {
     let split = || {
         let (version, ordinal) = key.split_first_chunk::<8>()?;
         let version = u64::from_be_bytes(*version);
@@ -321,7 +322,8 @@ pub(crate) fn visit(
     Ok(())
 }
 
-fn read_change<'a>(
+/// Takes the next change off what is left of a row.
+pub(crate) fn read_change<'a>(
     rest: &mut &'a [u8],
     namespace: &mut &'a str,
     position: Position,

@@ -21,12 +21,12 @@ pub(crate) type Handle = Database<'static>;
 /// A read transaction that owns its environment and may move between threads.
 pub(crate) type ReadTxn = RoTxn<'static, WithoutTls>;
 
-const CATALOGUE: &str = "\u{1}catalogue";
-const CHANGES: &str = "\u{1}changes";
-const EXPIRY: &str = "\u{1}expiry";
-const META: &str = "\u{1}meta";
-const QUEUES: &str = "\u{1}queues";
-const META_KEY: &[u8] = b"store";
+pub(crate) const CATALOGUE: &str = "\u{1}catalogue";
+pub(crate) const CHANGES: &str = "\u{1}changes";
+pub(crate) const EXPIRY: &str = "\u{1}expiry";
+pub(crate) const META: &str = "\u{1}meta";
+pub(crate) const QUEUES: &str = "\u{1}queues";
+pub(crate) const META_KEY: &[u8] = b"store";
 
 /// An open environment. Dropping the last reference unmaps it.
 pub(crate) struct Environment {
@@ -168,7 +168,8 @@ impl Meta {
         seal(META_KEY, json.to_string().as_bytes())
     }
 
-    fn decode(row: Option<&[u8]>) -> Result<Meta> {
+    /// Verifies and reads the row.
+    pub fn decode(row: Option<&[u8]>) -> Result<Meta> {
         let row = row.ok_or_else(|| Error::Corrupt("the store has lost its identity".into()))?;
         let json: serde_json::Value = serde_json::from_slice(unseal("meta", META_KEY, row)?)
             .map_err(|error| Error::Corrupt(format!("the store's identity: {error}")))?;

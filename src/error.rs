@@ -1,6 +1,6 @@
 //! What can go wrong, and the stable code of each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -191,9 +191,20 @@ pub enum Error {
 
     /// The store's bytes are damaged.
     #[error(
-        "the store is damaged: {0}. Do not write to it; copy the directory, then restore a backup"
+        "the store is damaged: {0}. Do not write to it; copy the directory, see what is harmed with npx commonhold check DIRECTORY, and restore a backup"
     )]
     Corrupt(String),
+
+    /// A store cannot be opened, because its bytes are damaged.
+    #[error(
+        "the store at {} is damaged: {what}. It was not opened, and is left as it is. Copy the directory, see what is harmed with npx commonhold check {}, and restore a backup made by backup()", path.display(), quoted(path)
+    )]
+    Refused {
+        /// The directory of the store.
+        path: PathBuf,
+        /// What is damaged.
+        what: String,
+    },
 
     /// The store was written by a newer version of this package, or by another C library.
     #[error("{0}")]
@@ -257,6 +268,13 @@ fn conflict_message(namespace: &str, key: &str, expected: u64, actual: u64) -> S
              another writer was first; {remedy}"
         ),
     }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
+    if text.chars().all(is_plain) { text.into_owned() } else { format!("{text:?}") }
 }
 
 /// The stable name of a kind of error, the same in Rust and in JavaScript.
@@ -359,12 +377,20 @@ impl Error {
             Error::StoreFull | Error::MapOutgrown => Code::StoreFull,
             Error::NoSpace => Code::NoSpace,
             Error::Io { .. } | Error::Poisoned(_) => Code::Io,
-            Error::Corrupt(_) => Code::Corrupt,
+            Error::Corrupt(_) | Error::Refused { .. } => Code::Corrupt,
             Error::FormatVersion(_) => Code::FormatVersion,
             Error::UnsafePath { .. } => Code::UnsafePath,
             Error::UnsupportedFilesystem { .. } => Code::UnsupportedFilesystem,
             Error::PidNamespace { .. } => Code::PidNamespace,
             Error::DuplicateCopy => Code::DuplicateCopy,
+        }
+    }
+
+    /// The same, where opening the store in a directory failed.
+    pub(crate) fn of_store(self, dir: &Path) -> Error {
+        match self {
+            Error::Corrupt(what) => Error::Refused { path: dir.to_owned(), what },
+            error => error,
         }
     }
 

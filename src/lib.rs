@@ -14,6 +14,7 @@ mod backup;
 mod batch;
 mod catalogue;
 mod changes;
+mod check;
 mod commit;
 mod deadline;
 mod environment;
@@ -54,6 +55,9 @@ mod node;
 
 pub use batch::{Batch, MetadataPatch, Outcome, Ttl};
 pub use changes::{ChangeKind, HistoryLimits};
+pub use check::{
+    CheckFigures, CheckReport, CheckStatus, Problem, ProblemKind, check, crash_report,
+};
 pub use commit::Committed;
 pub use error::{Code, Error, Result};
 pub use guard::ProcessInfo;

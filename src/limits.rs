@@ -127,3 +127,12 @@ pub const MAX_VERSION: u64 = (1 << 53) - 1;
 /// How far versions jump when a store goes back in time (a restore, a recovery), so that no
 /// version is handed out twice.
 pub const VERSION_JUMP: u64 = 1 << 32;
+
+/// Problems that a check lists. It counts all of them.
+pub const MAX_LISTED_PROBLEMS: usize = 1_000;
+
+/// Harmed namespaces that a check lists, and unharmed ones. It counts all of them.
+pub const MAX_LISTED_NAMES: usize = 10_000;
+
+/// How often a check begins anew because the store was written to meanwhile.
+pub const CHECK_ATTEMPTS: usize = 5;

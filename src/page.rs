@@ -12,9 +12,16 @@
 //!   overflow pages 8, entries 8, root 8.
 //! - `MDB_node`, 8 bytes: low and high half of the data's size 2 + 2, flags 2, key size 2; then key
 //!   and data. In a branch page size and flags together are the child's page number.
+//!
+//! What is read here before a store is opened is taken as it comes, as far as it can be read; a
+//! check of the store wants every entry of a page to be where it belongs (`page/layout.rs`).
+
+mod layout;
 
 use std::fs::File;
 use std::io;
+
+pub(crate) use layout::{Content, Entry, overflow_run};
 
 const _: () = assert!(size_of::<usize>() == 8, "LMDB's files differ on 32-bit machines");
 
@@ -29,13 +36,16 @@ const DATA_VERSION: u32 = 1;
 /// Two meta pages come first (`NUM_METAS`).
 pub(crate) const META_PAGES: u64 = 2;
 /// Deepest tree that LMDB's cursors can walk (`CURSOR_STACK`).
-const MAX_DEPTH: u16 = 32;
+pub(crate) const MAX_DEPTH: u16 = 32;
+/// Bytes of a tree's row in the main tree.
+const TREE_BYTES: usize = 48;
 
 const P_BRANCH: u16 = 0x01;
 const P_LEAF: u16 = 0x02;
 const P_OVERFLOW: u16 = 0x04;
 const P_META: u16 = 0x08;
 const F_BIGDATA: u16 = 0x01;
+const F_SUBDATA: u16 = 0x02;
 const MDB_INTEGERKEY: u16 = 0x08;
 const MDB_NOSUBDIR: u16 = 0x4000;
 
@@ -44,8 +54,10 @@ const MDB_NOSUBDIR: u16 = 0x4000;
 pub(crate) struct Tree {
     pub flags: u16,
     pub depth: u16,
-    /// Pages of all kinds.
-    pub pages: u64,
+    pub branch_pages: u64,
+    pub leaf_pages: u64,
+    pub overflow_pages: u64,
+    pub entries: u64,
     /// `None` where the tree is empty.
     pub root: Option<u64>,
 }
@@ -135,13 +147,29 @@ pub(crate) fn read_meta(file: &File, offset: u64) -> Result<Meta> {
 }
 
 fn tree_at(bytes: &[u8], at: usize) -> Option<Tree> {
-    let counts = [u64_at(bytes, at + 8)?, u64_at(bytes, at + 16)?, u64_at(bytes, at + 24)?];
     Some(Tree {
         flags: u16_at(bytes, at + 4)?,
         depth: u16_at(bytes, at + 6)?,
-        pages: counts.into_iter().fold(0, u64::saturating_add),
+        branch_pages: u64_at(bytes, at + 8)?,
+        leaf_pages: u64_at(bytes, at + 16)?,
+        overflow_pages: u64_at(bytes, at + 24)?,
+        entries: u64_at(bytes, at + 32)?,
         root: u64_at(bytes, at + 40).filter(|root| *root != NO_PAGE),
     })
+}
+
+impl Tree {
+    /// The tree of a named database, by its row in the main tree.
+    pub fn of_row(row: &[u8]) -> Option<Tree> {
+        tree_at(row, 0).filter(|_| row.len() == TREE_BYTES)
+    }
+
+    /// Pages of all kinds.
+    pub fn pages(&self) -> u64 {
+        [self.branch_pages, self.leaf_pages, self.overflow_pages]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
 }
 
 impl Meta {
@@ -163,17 +191,18 @@ impl Meta {
         if self.free.flags & !MDB_NOSUBDIR != MDB_INTEGERKEY || self.main.flags != 0 {
             return Err(damaged("it has unknown flags"));
         }
-        self.check_tree("free list", self.free)?;
-        self.check_tree("main tree", self.main)
+        self.check_tree("its free list", self.free)?;
+        self.check_tree("its main tree", self.main)
     }
 
-    fn check_tree(&self, name: &str, tree: Tree) -> Result<()> {
+    /// Refuses what cannot be true of a tree in this file.
+    pub fn check_tree(&self, name: &str, tree: Tree) -> Result<()> {
         let inside = tree.root.is_none_or(|root| (META_PAGES..=self.last_page).contains(&root));
         let sound = inside
             && tree.root.is_none() == (tree.depth == 0)
             && tree.depth <= MAX_DEPTH
-            && tree.pages < self.last_page + 1;
-        if sound { Ok(()) } else { Err(damaged(format!("its {name} cannot be true: {tree:?}"))) }
+            && tree.pages() < self.last_page + 1;
+        if sound { Ok(()) } else { Err(damaged(format!("{name} cannot be true: {tree:?}"))) }
     }
 }
 

@@ -192,7 +192,7 @@ fn check_length(file: &File, meta: &Meta) -> Result<()> {
 /// a count, then so many page numbers (`MDB_IDL` in midl.h). No page is listed twice.
 fn free_pages_from(file: &File, meta: &Meta, first: u64) -> std::result::Result<u64, PageError> {
     let mut to_visit: Vec<u64> = meta.free.root.into_iter().collect();
-    let mut visits_left = meta.free.pages;
+    let mut visits_left = meta.free.pages();
     let mut count = 0;
     while let Some(number) = to_visit.pop() {
         visits_left = visits_left.checked_sub(1).ok_or_else(PageError::endless)?;

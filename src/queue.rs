@@ -7,7 +7,7 @@
 pub(crate) mod apply;
 mod read;
 mod renewal;
-mod rows;
+pub(crate) mod rows;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -50,6 +50,13 @@ pub struct OpenOptions {
     pub busy_timeout: Option<Duration>,
 }
 
+/// Whether a store may be opened when nobody else has it open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Host,
+    Guest,
+}
+
 /// A handle to an open store. Handles of one path share an environment; the last one to close
 /// unmaps it.
 pub struct Store {
@@ -94,6 +101,10 @@ impl Store {
     /// # Ok::<(), commonhold::Error>(())
     /// ```
     pub fn open(options: &OpenOptions) -> Result<Store> {
+        Store::open_as(options, Role::Host)
+    }
+
+    fn open_as(options: &OpenOptions, role: Role) -> Result<Store> {
         let path = location::resolve(options.path.as_deref())?;
         let mut registry = lock(&REGISTRY);
         let dir = location::prepare_directory(&path, !options.read_only)?;
@@ -102,7 +113,7 @@ impl Store {
                 registered.shared.check_in_place()?;
                 Arc::clone(&registered.shared)
             }
-            None => open_directory(&dir, options)?,
+            None => open_directory(&dir, options, role).map_err(|error| error.of_store(&dir))?,
         };
         if !options.read_only {
             shared.may_write.store(true, Ordering::Relaxed);
@@ -125,6 +136,21 @@ impl Store {
             in_transaction: AtomicBool::new(false),
         };
         Ok(Store { session: Arc::new(session) })
+    }
+
+    /// Opens a store for reading if other processes have it open; `None` where none has, for then
+    /// opening it could change files.
+    pub(crate) fn join(dir: &Path, agent: &str) -> Result<Option<Store>> {
+        let options = OpenOptions {
+            path: Some(dir.to_owned()),
+            agent: Some(agent.to_owned()),
+            read_only: true,
+            ..OpenOptions::default()
+        };
+        match Store::open_as(&options, Role::Guest) {
+            Err(Error::NotFound(_)) => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     /// The store's directory.
@@ -359,7 +385,7 @@ impl Drop for Session {
 
 /// Opens a directory that this process does not have open yet. Everything that could go wrong
 /// inside LMDB is looked for before the file is mapped.
-fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
+fn open_directory(dir: &Path, options: &OpenOptions, role: Role) -> Result<Arc<Shared>> {
     filesystem::check(dir)?;
     let found = marker::read(dir)?;
     if options.read_only && found.is_none() {
@@ -377,6 +403,9 @@ fn open_directory(dir: &Path, options: &OpenOptions) -> Result<Arc<Shared>> {
     // Again, under the lock: another process may have created the store meanwhile.
     let found = marker::read(dir)?;
     let others_alive = guard::others_alive(dir, Some(&process))?;
+    if role == Role::Guest && !others_alive {
+        return Err(Error::NotFound(dir.to_owned()));
+    }
     let map_bytes = options.max_size.unwrap_or(DEFAULT_MAP_BYTES).max(MIN_MAP_BYTES / 16);
     let exists = preflight::check_data_file(dir, found.is_some(), others_alive)?;
     preflight::preallocate_lock_file(dir, MAX_READERS, others_alive)?;

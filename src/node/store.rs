@@ -12,6 +12,8 @@ pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "setErrorMaker" => set_error_maker,
     "setOutput" => set_output,
     "retryableCodes" => retryable_codes,
+    "check" => check,
+    "crashReport" => crash_report,
     "open" => open,
     "path" => path,
     "agent" => agent,
@@ -63,6 +65,20 @@ fn open(call: &mut Call) -> Returned {
             .then(|| Duration::from_millis(busy_timeout_ms as u64)),
     })?;
     call.new_external(Arc::new(store))
+}
+
+/// (path?, how an earlier check was killed?) -> report as JSON
+fn check(call: &mut Call) -> Returned {
+    let path = call.optional_string(0)?.map(PathBuf::from);
+    let report = crate::check(path.as_deref(), call.optional_string(1)?.as_deref())?;
+    call.return_string(&report.to_json().to_string())
+}
+
+/// (path, how the check was killed) -> report as JSON
+fn crash_report(call: &mut Call) -> Returned {
+    let path = PathBuf::from(call.optional_string(0)?.unwrap_or_default());
+    let crash = call.optional_string(1)?.unwrap_or_default();
+    call.return_string(&crate::crash_report(&path, &crash).to_json().to_string())
 }
 
 fn store(call: &Call) -> Returned<&'static Arc<Store>> {

@@ -19,6 +19,14 @@ pub(crate) enum RowKind {
     Result = 4,
 }
 
+impl RowKind {
+    fn from_byte(byte: u8) -> Option<RowKind> {
+        [Self::Stats, Self::Index, Self::Task, Self::Item, Self::Result]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+    }
+}
+
 /// Where a task is on its way. The numbers are those of the format, and the order of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskStatus {
@@ -109,6 +117,14 @@ pub(crate) fn queue_prefix(queue: &str) -> Vec<u8> {
     key.extend_from_slice(&(queue.len() as u16).to_be_bytes());
     key.extend_from_slice(queue.as_bytes());
     key
+}
+
+/// Queue, kind and rest of a key that [`row_key`] made.
+pub(crate) fn read_row_key(key: &[u8]) -> Option<(&str, RowKind, &[u8])> {
+    let (length, rest) = key.split_first_chunk::<2>()?;
+    let (queue, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    let (kind, rest) = rest.split_first()?;
+    Some((std::str::from_utf8(queue).ok()?, RowKind::from_byte(*kind)?, rest))
 }
 
 /// The key of a row of the index.
