@@ -88,17 +88,19 @@ fn directory(path: &Path) -> Result<PathBuf> {
 /// One walk, and whether the store stood still under it.
 fn attempt(dir: &Path, findings: Findings, may_join: bool) -> Result<(CheckReport, bool)> {
     let mut walk = Walk { findings, ..Walk::default() };
-    let Files { data, bytes, marker, is_known_format } = files::open(dir, &mut walk.findings)?;
+    let Files { data, marker, is_known_format } = files::open(dir, &mut walk.findings)?;
     let Some(file) = data else { return Ok((walk.report(dir.to_owned(), false), true)) };
-    walk.figures.file_bytes = bytes;
     // A store that has to be taken back to a checkpoint before it is opened would be noticed here.
     let source = Source::choose(dir, &file, may_join, &mut walk.findings)?;
+    // Only now: the file may have grown with the commit that is walked.
+    let failed = |error| Error::io("could not read data.mdb", error);
+    walk.figures.file_bytes = file.metadata().map_err(failed)?.len();
     let Some(meta) = source.meta else {
         return Ok((walk.report(dir.to_owned(), source.in_use), true));
     };
     walk.figures.page_bytes = meta.page_bytes;
     walk.figures.pages = meta.last_page + 1;
-    let again = file.try_clone().map_err(|error| Error::io("could not read data.mdb", error))?;
+    let again = file.try_clone().map_err(failed)?;
     let mut pages = Pages::new(file, meta);
     let (databases, main) = rows::databases(&mut pages, &mut walk.findings);
     if is_known_format {
@@ -206,3 +208,7 @@ impl Walk {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+#[path = "check/tests.rs"]
+mod tests;

@@ -18,7 +18,6 @@ const FILES: [&str; 7] =
 pub(super) struct Files {
     /// `None` where it is missing or empty.
     pub data: Option<File>,
-    pub bytes: u64,
     /// `None` where it is missing or ill-formed.
     pub marker: Option<Marker>,
     /// Whether this version knows the format.
@@ -49,31 +48,28 @@ pub(super) fn open(dir: &Path, findings: &mut Findings) -> Result<Files> {
         Err(Error::UnsafePath { .. }) => None,
         Err(error) => return Err(error),
     };
-    let (data, bytes) = open_data(dir)?;
+    let data = open_data(dir)?;
     match (&data, has_marker) {
         (None, false) => return Err(Error::NotFound(dir.to_owned())),
         (None, true) => missing(findings, "data.mdb is missing or empty"),
         (Some(_), false) => missing(findings, "commonhold.json is missing"),
         (Some(_), true) => {}
     }
-    Ok(Files { data, bytes, marker, is_known_format })
+    Ok(Files { data, marker, is_known_format })
 }
 
 fn missing(findings: &mut Findings, what: &str) {
     findings.add(Problem::new(ProblemKind::FileMissing, what));
 }
 
-fn open_data(dir: &Path) -> Result<(Option<File>, u64)> {
+fn open_data(dir: &Path) -> Result<Option<File>> {
     let failed = |error| Error::io("could not read data.mdb", error);
     match File::open(data_file(dir)) {
         Ok(file) => {
             let metadata = file.metadata().map_err(failed)?;
-            if !metadata.is_file() {
-                return Ok((None, 0));
-            }
-            Ok((Some(file).filter(|_| metadata.len() > 0), metadata.len()))
+            Ok(Some(file).filter(|_| metadata.is_file() && metadata.len() > 0))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok((None, 0)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
     }
 }
