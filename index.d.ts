@@ -154,6 +154,148 @@ export function useNamespace<T = unknown>(
  */
 export function listNamespaces(options?: ListNamespacesOptions): string[]
 
+/** How to check a store. */
+export interface CheckOptions {
+  /**
+   * Ends the check when it aborts; the promise rejects with `signal.reason`.
+   *
+   * Default: none.
+   *
+   * @example await check(path, { signal: AbortSignal.timeout(60_000) })
+   */
+  signal?: AbortSignal
+}
+
+/**
+ * Looks at every page and record of a store and reports what is damaged, where, and what to do;
+ * docs/check.md tells all of it. A damaged store does not reject: see `status` of the report.
+ *
+ * The work is done in a process of its own, by plain reads, so no damage can crash this one. What
+ * is stored is not changed. Others may read and write meanwhile: one commit is checked, and its
+ * snapshot is held until the check ends, so the file grows by what is written meanwhile.
+ *
+ * Without a path: `$COMMONHOLD_PATH`, else the user's default store.
+ *
+ * Errors (the promise rejects): ERR_NOT_FOUND where there is no store, ERR_IO where its files cannot
+ * be read or the process cannot be started, ERR_INVALID_OPTION.
+ *
+ * @example
+ * const { status, problems, advice } = await check('/home/me/agents/store')
+ * if (status !== 'sound') console.error(problems, advice.join('\n'))
+ */
+export function check(path?: string, options?: CheckOptions): Promise<CheckReport>
+
+/** What {@link check} has found. Plain data, fit for JSON. */
+export interface CheckReport {
+  /**
+   * 'sound': nothing is wrong. 'damaged': something is. 'unchecked': the store could not be looked
+   * at, or not so that it can be called sound, and nothing was seen to be wrong; `problems` says why.
+   */
+  status: 'sound' | 'damaged' | 'unchecked'
+  /** Absolute path of the store's directory, without links. */
+  path: string
+  /** Whether processes had the store open, this one among them. */
+  inUse: boolean
+  /** Version of the newest commit that was checked; null where that cannot be known. */
+  version: number | null
+  /** How many problems there are, listed or not. */
+  problemCount: number
+  /** How many problems there are of each kind that there is. */
+  counts: Partial<Record<CheckProblemKind, number>>
+  /** The problems in the order in which they were found, at most 1,000. */
+  problems: CheckProblem[]
+  /** What was looked at. */
+  figures: CheckFigures
+  /** How many namespaces are harmed, listed or not. */
+  harmedCount: number
+  /** Namespaces that a problem concerns, in byte order, at most 10,000. */
+  harmed: string[]
+  /** How many namespaces are unharmed, listed or not. */
+  unharmedCount: number
+  /** Namespaces that were looked at whole and are sound, in byte order, at most 10,000. */
+  unharmed: string[]
+  /** What to do, in sentences; empty where nothing is wrong. */
+  advice: string[]
+}
+
+/** One thing that is wrong with a store, and where. */
+export interface CheckProblem {
+  /** What it is; stable over releases. */
+  kind: CheckProblemKind
+  /** The same in words, with details. */
+  message: string
+  /** The page of data.mdb. */
+  page?: number
+  /** The namespace that it concerns. Ill-formed bytes of a name are U+FFFD here. */
+  namespace?: string
+  /** The queue that it concerns. */
+  queue?: string
+  /** The key of the entry, or the id of the task. Ill-formed bytes are U+FFFD here. */
+  key?: string
+}
+
+/** What a check has looked at. */
+export interface CheckFigures {
+  /** Bytes of data.mdb. */
+  fileBytes: number
+  /** Bytes of a page. */
+  pageBytes: number
+  /** Pages of the store, those of the other three kinds together. */
+  pages: number
+  /** Pages that hold data, or say where it is. */
+  usedPages: number
+  /** Pages that later writes will fill first. */
+  freePages: number
+  /** Pages that neither hold data nor are known to be free: wasted, and no damage. */
+  leakedPages: number
+  /** Namespaces with at least one record. */
+  namespaces: number
+  /** Records, expired ones that await removal included. */
+  records: number
+  /** Bytes of the records and their keys. */
+  recordBytes: number
+  /** Records with a time to live. */
+  expiringRecords: number
+  /** Rows of the history. */
+  historyRows: number
+  /** Queues with at least one task. */
+  queues: number
+  /** Tasks in all queues. */
+  tasks: number
+}
+
+/** The stable names of what can be wrong with a store; docs/check.md describes each. */
+export type CheckProblemKind =
+  | 'walk-crashed'
+  | 'not-opened'
+  | 'changing'
+  | 'format-version'
+  | 'unsafe-path'
+  | 'file-missing'
+  | 'file-short'
+  | 'marker'
+  | 'identity'
+  | 'meta-page'
+  | 'read-failed'
+  | 'page-outside'
+  | 'page-shared'
+  | 'page-header'
+  | 'page-entries'
+  | 'key-order'
+  | 'depth'
+  | 'tree-counts'
+  | 'tree'
+  | 'overflow'
+  | 'free-list'
+  | 'database'
+  | 'key'
+  | 'record'
+  | 'value'
+  | 'catalogue'
+  | 'expiry'
+  | 'history'
+  | 'queue'
+
 // ----------------------------------------------------------------------------------- the store
 
 /** Which namespaces to list. */

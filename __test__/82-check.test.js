@@ -315,10 +315,8 @@ test('of 300 flipped bits each one that changes what a read gives is reported',
   { timeout: 240_000 }, async (t) => {
     const random = seededRandom(t)
     const directory = sample(t)
-    const keysOf = (name) => ['large', 'expiring', ...Array.from({ length: 200 }, (_, n) => `key ${n}`)]
-    const args = {
-      directory, keys: { files: keysOf('files'), status: keysOf('status') }, queues: ['work']
-    }
+    const keys = ['large', 'expiring', ...Array.from({ length: 200 }, (_, n) => `key ${n}`)]
+    const args = { directory, keys: { files: keys, status: keys }, queues: ['work'] }
     const { figures } = await check(directory)
     // Half of them where the structure of a page is.
     const flips = Array.from({ length: 300 }, (_, n) => {
@@ -402,7 +400,8 @@ test('a store of a newer format is not judged: exit status 2', (t) => {
 test('--json prints the report; without a directory it is that of the default store', async (t) => {
   const directory = sample(t)
   overwrite(directory, '<status 9>', '<STATUS 9>')
-  const { status, stdout } = run(['check', '--json'], { ...process.env, COMMONHOLD_PATH: directory })
+  const env = { ...process.env, COMMONHOLD_PATH: directory }
+  const { status, stdout } = run(['check', '--json'], env)
   assert.equal(status, 1)
   assert.deepEqual(JSON.parse(stdout), await check(directory))
 })

@@ -47,6 +47,16 @@ test('the declarations list the codes of the enum', () => {
   assert.deepEqual(codesOfTypes().sort(), Object.keys(codesOfRust()).sort())
 })
 
+test('the kinds of problems that a check finds are the same in Rust, types and documentation', () => {
+  const table = /ALL: [^=]*= &\[(.*?)\];/s.exec(read('src', 'check', 'report.rs'))[1]
+  const kinds = [...table.matchAll(/"([\w-]+)"/g)].map(([, kind]) => kind)
+  assert.ok(kinds.length > 20)
+  const union = /export type CheckProblemKind =\n((?: {2}\| '[\w-]+'\n)+)/.exec(read('index.d.ts'))[1]
+  assert.deepEqual([...union.matchAll(/'([\w-]+)'/g)].map(([, kind]) => kind), kinds)
+  const described = read('docs', 'check.md').split('## What can be wrong')[1].split('\n## ')[0]
+  assert.deepEqual([...described.matchAll(/^\| `([\w-]+)` \| .{20}/gm)].map(([, kind]) => kind), kinds)
+})
+
 test('every code has a cause, a remedy, and says whether to try again', () => {
   const retryable = codesOfRust()
   for (const [code, text] of Object.entries(sections())) {

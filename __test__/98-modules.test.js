@@ -12,7 +12,7 @@ const { temporaryDirectory, temporaryStore } = require('./support/store')
 const { runAgent } = require('./support/agents')
 
 const root = path.join(__dirname, '..')
-const names = ['DataStoreError', 'dataStore', 'listNamespaces', 'openStore', 'useNamespace']
+const names = ['DataStoreError', 'check', 'dataStore', 'listNamespaces', 'openStore', 'useNamespace']
 
 test('import and require give the same names and the same things', async () => {
   const imported = await import('commonhold')

@@ -1,12 +1,15 @@
 // Compiled, never run: the declarations are right when this file compiles without an error.
 
 import {
+  check,
   DataStoreError,
   dataStore,
   listNamespaces,
   openStore,
   useNamespace,
   type Change,
+  type CheckProblemKind,
+  type CheckReport,
   type DataStore,
   type Entry,
   type ErrorCode,
@@ -57,6 +60,14 @@ openStore({ readonly: true })
 openStore({ durability: 'relaxed' })
 // @ts-expect-error not built yet
 openStore({ busyTimeout: 5 })
+exactly<Promise<CheckReport>>()(check())
+check().then(({ status, problems, version }) => {
+  exactly<'sound' | 'damaged' | 'unchecked'>()(status)
+  exactly<CheckProblemKind[]>()(problems.map(({ kind }) => kind))
+  exactly<number | null>()(version)
+})
+// @ts-expect-error the path comes first
+check({ path: '/tmp/store' })
 const options: OpenOptions = {}
 options.path = 'x'
 
@@ -223,6 +234,7 @@ exactly<Namespace<Task>>()(store.useNamespace('tasks', namespaceOptions))
 // Watching
 
 async function watches(signal: AbortSignal) {
+  exactly<Promise<CheckReport>>()(check('/tmp/store', { signal }))
   const tasks = store.useNamespace<Task>('tasks')
   exactly<AsyncIterableIterator<Change<Task>>>()(tasks.watch())
   for await (const change of tasks.watch({ prefix: 'a', since: 5, signal })) {

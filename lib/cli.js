@@ -47,7 +47,7 @@ function print (text) {
 
 /** A report for people. */
 function describe (report) {
-  const { status, path, inUse, version, problems, problemCount, advice } = report
+  const { status, path, inUse, version, problems, problemCount, harmed, harmedCount, advice } = report
   const lines = [
     `${path}: ${status}`,
     ...figuresOf(report.figures, version, inUse)
@@ -56,9 +56,7 @@ function describe (report) {
   if (problemCount > MOST_LINES) {
     lines.push(`- and ${problemCount - MOST_LINES} more: ${countsOf(report.counts)}`)
   }
-  if (report.harmedCount > 0) {
-    lines.push(`${report.harmedCount} harmed namespaces: ${namesOf(report.harmed, report.harmedCount)}`)
-  }
+  if (harmedCount > 0) lines.push(`harmed namespaces: ${namesOf(harmed, harmedCount)}`)
   return [...lines, ...advice].join('\n')
 }
 
@@ -87,7 +85,7 @@ function countsOf (counts) {
 
 function namesOf (names, count) {
   const shown = names.slice(0, MOST_LINES).map((name) => JSON.stringify(name)).join(', ')
-  return count > MOST_LINES ? `${shown} ... (--json lists more)` : shown
+  return count > MOST_LINES ? `${shown} and ${count - MOST_LINES} more` : shown
 }
 
 main().catch((error) => {

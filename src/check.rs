@@ -41,7 +41,8 @@ use crate::location;
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("store");
-/// # drop(commonhold::Store::open(&commonhold::OpenOptions { path: Some(path.clone()), ..Default::default() })?);
+/// # let options = commonhold::OpenOptions { path: Some(path.clone()), ..Default::default() };
+/// # drop(commonhold::Store::open(&options)?);
 /// let report = commonhold::check(Some(&path), None)?;
 /// assert_eq!(report.status(), commonhold::CheckStatus::Sound);
 /// # Ok::<(), commonhold::Error>(())

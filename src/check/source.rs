@@ -2,8 +2,8 @@
 //!
 //! Where other processes have the store open, a read transaction keeps LMDB from reusing the pages
 //! of its snapshot, and the meta page of just that transaction is taken. Where nobody has, nothing
-//! is opened, because that could create or change files; LMDB does not overwrite a page of commit T
-//! before commit T + 1 is done, so the walk was on one state if T is the newest commit after it, too.
+//! is opened, because that could create or change files. LMDB does not overwrite a page of commit T
+//! before commit T + 1 is done: the walk was on one state if T is the newest commit after it, too.
 
 use std::fs::File;
 use std::path::Path;
