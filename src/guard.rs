@@ -14,12 +14,17 @@ use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::page::SnapshotSlot;
 use self::page::{Header, LIBC, PAGE_BYTES, Page, is_ours, now_ms, truncated};
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::limits::MAX_AGENT_BYTES;
 use crate::location::{check_directory, create_private_directory, create_private_file};
+
+/// How often somebody with a deadline looks whether the store is still being opened.
+const OPENING_LOOK: Duration = Duration::from_millis(5);
 
 /// Held while a process opens, creates or recovers a store. Dropping it lets the next one in.
 #[derive(Debug)]
@@ -33,6 +38,27 @@ pub fn lock_open(dir: &Path) -> Result<OpenLock> {
     let file = create_private_file(&dir.join("open.lock"))?;
     lock(&file).map_err(|error| Error::io("could not lock open.lock", error))?;
     Ok(OpenLock { _file: file })
+}
+
+/// As [`lock_open`], but gives up at the deadline: whoever opens the store may have been stopped.
+pub(crate) fn lock_open_until(dir: &Path, deadline: &Deadline) -> Result<OpenLock> {
+    let file = create_private_file(&dir.join("open.lock"))?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(OpenLock { _file: file }),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => {
+                return Err(Error::io("could not lock open.lock", error));
+            }
+        }
+        let Some(left) = deadline.left() else {
+            let waited_ms = deadline.patience_ms();
+            return Err(Error::Timeout(format!(
+                "a process has been opening the store for {waited_ms} ms and does not go on"
+            )));
+        };
+        std::thread::sleep(OPENING_LOOK.min(left));
+    }
 }
 
 /// This process's registration with a store. Dropping it unregisters, and so does the death of
@@ -511,6 +537,17 @@ mod tests {
         old.end();
         drop(young);
         assert_eq!(live_processes(dir.path(), &guard).unwrap()[0].oldest_snapshot_ms, 0);
+    }
+
+    #[test]
+    fn whoever_has_a_deadline_does_not_wait_for_a_stopped_opener() {
+        let dir = tempfile::tempdir().unwrap();
+        let deadline = Deadline::after(Duration::from_millis(20));
+        let first = lock_open_until(dir.path(), &deadline).unwrap();
+        let refused = lock_open_until(dir.path(), &deadline).unwrap_err();
+        assert!(matches!(refused, Error::Timeout(_)), "{refused}");
+        drop(first);
+        assert!(lock_open_until(dir.path(), &deadline).is_ok());
     }
 
     #[test]

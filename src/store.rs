@@ -397,7 +397,13 @@ fn open_directory(dir: &Path, options: &OpenOptions, role: Role) -> Result<Arc<S
     for file in ["data.mdb", "lock.mdb"] {
         location::check_file(&dir.join(file))?;
     }
-    let open = guard::lock_open(dir)?;
+    let open = match role {
+        Role::Host => guard::lock_open(dir)?,
+        Role::Guest => {
+            let patience = Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS);
+            guard::lock_open_until(dir, &Deadline::after(patience))?
+        }
+    };
     let agent = options.agent.as_deref().unwrap_or("unknown");
     let process = guard::register(dir, clip_agent(agent), &open)?;
     // Again, under the lock: another process may have created the store meanwhile.

@@ -106,8 +106,8 @@ fn join(dir: &Path, findings: &mut Findings) -> Option<Pin> {
         Ok(Some(Pin { txn, environment, _store: store }))
     });
     pinned.unwrap_or_else(|error| {
-        // What is damaged is found by the walk, and named there.
-        if !matches!(error, Error::Refused { .. } | Error::Corrupt(_) | Error::UnsafePath { .. }) {
+        // What is wrong with the path has been said.
+        if !matches!(error, Error::UnsafePath { .. }) {
             let what = format!("other processes have the store open, this one cannot: {error}");
             findings.add(Problem::new(ProblemKind::NotOpened, what));
         }
