@@ -28,7 +28,7 @@ function digest (answer) {
 async function prepare () {
   const peer = require(peerFile)
   store = await peer.open(directory, contest.kind)
-  state = await contest.prepare(store)
+  state = await contest.prepare(store, { peerFile, directory })
   return {
     label: peer.name,
     version: peer.version(),
@@ -46,8 +46,12 @@ async function round ({ operations }) {
   return contest.measures ? measures : { nanoseconds }
 }
 
-/** Runs until the compiler has seen enough, then says how many operations fill a round. */
+/**
+ * Runs until the compiler has seen enough, then says how many operations fill a round. A row that
+ * measures its rounds itself has one more of them instead, or none where it is `cold`.
+ */
 async function warmUp ({ roundMs }) {
+  if (contest.cold) return { operations: 1 }
   if (contest.reset) {
     await round({ operations: 1 })
     return { operations: 1 }
@@ -64,18 +68,25 @@ async function warmUp ({ roundMs }) {
   return { operations }
 }
 
+/** Throws unless the store holds what the rounds have put there. */
+async function verify () {
+  await contest.verify(store, state)
+  return {}
+}
+
 async function finish () {
+  if (contest.finish) await contest.finish(state)
   await store.close()
   return {}
 }
 
-const turns = { prepare, warmUp, round, finish }
+const turns = { prepare, warmUp, round, verify, finish }
 
 process.on('message', async message => {
   try {
     process.send({ result: await turns[message.turn](message) })
   } catch (error) {
-    process.send({ error: error.stack })
+    process.send({ error: error.stack, missing: error.missing })
   }
   if (message.turn === 'finish') process.disconnect()
 })

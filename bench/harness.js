@@ -1,13 +1,14 @@
 'use strict'
 
 // Runs one case of a row: every peer prepares the same data, the answers are compared, then the
-// peers take turns A B C, B C A ... so that a disturbance of the machine falls on all alike.
+// peers take turns A B C, B C A ... so that a disturbance of the machine falls on all alike. What a
+// row can verify afterwards (that nothing was lost) is verified before any figure is believed.
 
 const { fork } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
-const { summarize } = require('./statistics')
+const { emptyCase, productOf, summarizeCase } = require('./summary')
 
 const ROUND_MS = 100
 const TURN_LIMIT_MS = 180_000
@@ -35,9 +36,9 @@ class Contestant {
     return new Promise((resolve, reject) => {
       const late = () => reject(new Error(`${turn}: no answer in ${TURN_LIMIT_MS} ms`))
       const timer = setTimeout(late, TURN_LIMIT_MS)
-      const answer = ({ error, result }) => {
+      const answer = ({ error, missing, result }) => {
         clearTimeout(timer)
-        if (error) reject(new Error(error))
+        if (error) reject(Object.assign(new Error(error), { missing }))
         else resolve(result)
       }
       this.process.once('message', answer)
@@ -67,22 +68,29 @@ function endGroup (pid) {
 const reasonOf = error => error.message
   .split('\n')
   .find(line => line.trim() !== '')
-  .replace(/^Error: /, '')
+  .replace(/^(Error: )+/, '')
 
-const productOf = row => row.product ?? 'commonhold'
+/** A build of the product, in any of its modes. */
+const isOurs = name => name.startsWith('commonhold')
 
-/** Prepares every peer; one that cannot be loaded, opened or filled is skipped with its reason. */
-async function prepareAll (contestants, skipped) {
-  const ready = []
+/**
+ * Gives each contestant the turn, and returns those that took it. A peer that fails is skipped with
+ * its reason; the product must not fail, and is skipped only for what it does not have yet.
+ */
+async function takeTurns (contestants, skipped, take) {
+  const able = []
   for (const contestant of contestants) {
     try {
-      Object.assign(contestant, await contestant.take('prepare'))
-      ready.push(contestant)
+      await take(contestant)
+      able.push(contestant)
     } catch (error) {
-      skipped.push({ peer: contestant.name, reason: reasonOf(error) })
+      const reason = reasonOf(error)
+      const { name } = contestant
+      if (isOurs(name) && !error.missing) throw new Error(`${name}: ${reason}`)
+      skipped.push({ peer: name, reason })
     }
   }
-  return ready
+  return able
 }
 
 function requireEqualAnswers (contestants) {
@@ -95,80 +103,42 @@ function requireEqualAnswers (contestants) {
 }
 
 /** The results of every round by peer: a time, or several measures by their names. */
-async function takeRounds (contestants, rounds) {
+async function takeRounds (contestants, rounds, skipped) {
   const samples = new Map(contestants.map(one => [one.name, []]))
+  let able = contestants
   for (let index = 0; index < rounds; index++) {
-    for (let turn = 0; turn < contestants.length; turn++) {
-      const contestant = contestants[(index + turn) % contestants.length]
+    const first = index % contestants.length
+    const inTurn = contestants.slice(first).concat(contestants.slice(0, first))
+    const racing = inTurn.filter(one => able.includes(one))
+    able = await takeTurns(racing, skipped, async contestant => {
       const result = await contestant.take('round', { operations: contestant.operations })
       samples.get(contestant.name).push(result)
-    }
+    })
   }
-  return samples
-}
-
-/** Times of every peer in nanoseconds per unit, and its ratios to the product, round by round. */
-function summarizeRounds (contestants, samples, productName, perUnit) {
-  const product = samples.get(productName)
-  const measured = contestants.filter(({ name }) => samples.get(name).every(Number.isFinite))
-  return measured.map(({ name, label, version, operations }) => {
-    const rounds = samples.get(name).map(nanoseconds => nanoseconds / perUnit)
-    const ratios = product && rounds.map((nanoseconds, i) => nanoseconds * perUnit / product[i])
-    return {
-      peer: name,
-      product: name === productName,
-      label,
-      version,
-      operationsPerRound: operations,
-      nanoseconds: summarize(rounds),
-      timesOfProduct: ratios && summarize(ratios),
-      rounds: rounds.map(Math.round)
-    }
-  })
-}
-
-/** Whether a target of the row holds for these results; undefined where its peers are absent. */
-function judge (target, peers) {
-  if (target.atMostUs !== undefined) {
-    const measured = peers.find(one => one.product).nanoseconds.median / 1e3
-    return { ...target, measured, met: measured <= target.atMostUs }
-  }
-  const candidates = peers.filter(one => target.peers.includes(one.peer) && one.timesOfProduct)
-  if (candidates.length === 0) return { ...target }
-  const best = candidates.reduce((a, b) => a.nanoseconds.median < b.nanoseconds.median ? a : b)
-  const ratio = best.timesOfProduct.median
-  const measured = target.atMost === undefined ? ratio : 1 / ratio
-  const met = target.atMost === undefined ? measured >= target.atLeast : measured <= target.atMost
-  return { ...target, best: best.peer, measured, met }
-}
-
-/** The results of a case, one for each of its measures; most cases have only their time. */
-function summarizeCase (row, contest, contestants, samples, skipped) {
-  const measures = contest.measures ?? [{ of: 'nanoseconds', targets: contest.targets }]
-  return measures.map(measure => {
-    const values = new Map()
-    for (const [name, results] of samples) values.set(name, results.map(one => one[measure.of]))
-    const peers = summarizeRounds(contestants, values, productOf(row), contest.perUnit ?? 1)
-    const targets = (measure.targets ?? []).map(target => judge(target, peers))
-    const name = contest.measures ? `${contest.name}, ${measure.of}` : contest.name
-    return { case: name, unit: contest.unit, peers, targets, skipped }
-  })
+  return { samples, finished: contestants.filter(one => able.includes(one)) }
 }
 
 async function runCase (rowFile, row, contest, { rounds, directory }) {
   const skipped = []
   const contestants = []
+  const takeTurn = (turn, options) => async one => Object.assign(one, await one.take(turn, options))
   try {
-    for (const peer of row.peers) {
+    for (const peer of contest.peers ?? row.peers) {
       contestants.push(new Contestant(rowFile, contest.name, peer, directory))
     }
-    const ready = await prepareAll(contestants, skipped)
-    const product = skipped.find(one => one.peer === productOf(row))
-    if (product) throw new Error(`the product: ${product.reason}`)
-    requireEqualAnswers(ready)
-    for (const one of ready) Object.assign(one, await one.take('warmUp', { roundMs: ROUND_MS }))
-    const samples = await takeRounds(ready, rounds)
-    return summarizeCase(row, contest, ready, samples, skipped)
+    let able = await takeTurns(contestants, skipped, takeTurn('prepare'))
+    const product = productOf(row, contest)
+    if (skipped.some(one => one.peer === product)) return emptyCase(contest, { skipped })
+    requireEqualAnswers(able)
+    able = await takeTurns(able, skipped, takeTurn('warmUp', { roundMs: ROUND_MS }))
+    const count = Math.min(rounds, contest.rounds ?? rounds)
+    const { samples, finished } = await takeRounds(able, count, skipped)
+    const verified = contest.verify
+      ? await takeTurns(finished, skipped, takeTurn('verify'))
+      : finished
+    return summarizeCase(row, contest, verified, samples, skipped)
+  } catch (error) {
+    return emptyCase(contest, { skipped, failed: reasonOf(error) })
   } finally {
     await Promise.all(contestants.map(one => one.remove()))
   }

@@ -5,7 +5,7 @@
 const fs = require('node:fs')
 const path = require('node:path')
 
-const COLUMNS = [37, 12, 24, 10, 16]
+const COLUMNS = [37, 12, 24, 10, 18]
 
 const line = cells => '  ' + cells.map((cell, i) =>
   i === 0 ? cell.padEnd(COLUMNS[i]) : cell.padStart(COLUMNS[i])).join('')
@@ -18,10 +18,17 @@ function duration (nanoseconds) {
 
 const ratio = number => `${number.toFixed(2)}x`
 
-function peerLine ({ product, label, version, nanoseconds, timesOfProduct }) {
-  const { median, lowerQuartile, upperQuartile } = nanoseconds
-  const quartiles = `${duration(lowerQuartile)} - ${duration(upperQuartile)}`
-  const cells = [`${label} ${version}`, duration(median), quartiles]
+const mebibytes = bytes => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
+
+/** How a figure is written, by what it is in. */
+const formats = { nanoseconds: duration, bytes: mebibytes, times: ratio }
+
+function peerLine (peer, kind) {
+  const { product, label, version, timesOfProduct } = peer
+  const { median, lowerQuartile, upperQuartile } = peer[kind]
+  const format = formats[kind]
+  const quartiles = `${format(lowerQuartile)} - ${format(upperQuartile)}`
+  const cells = [`${label} ${version}`, format(median), quartiles]
   if (timesOfProduct && !product) {
     const { median, lowerQuartile, upperQuartile } = timesOfProduct
     cells.push(ratio(median), `${lowerQuartile.toFixed(2)} - ${upperQuartile.toFixed(2)}`)
@@ -29,26 +36,34 @@ function peerLine ({ product, label, version, nanoseconds, timesOfProduct }) {
   return line(cells)
 }
 
-function boundOf ({ peers, best, atLeast, atMost, atMostUs }) {
-  if (atMostUs !== undefined) return `at most ${atMostUs} us`
+function boundOf ({ subject, peers, best, atLeast, atMost, medianAtMost, highestAtMost }, format) {
+  const whose = subject === undefined ? '' : `${subject} `
+  if (medianAtMost !== undefined) return `${whose}at most ${format(medianAtMost)}`
+  if (highestAtMost !== undefined) return `${whose}at most ${format(highestAtMost)} in any round`
   return atMost === undefined
-    ? `at least ${atLeast}x faster than ${best ?? peers.join(', ')}`
-    : `at most ${atMost}x the time of ${best ?? peers.join(', ')}`
+    ? `${whose}at least ${atLeast}x faster than ${best ?? peers.join(', ')}`
+    : `${whose}at most ${atMost}x the time of ${best ?? peers.join(', ')}`
 }
 
 function targetLine (target) {
-  const { atMostUs, measured, met } = target
-  if (measured === undefined) return `  target: ${boundOf(target)}: not measured`
-  const value = atMostUs === undefined ? ratio(measured) : `${measured.toFixed(1)} us`
-  return `  target: ${boundOf(target)}: ${value}, ${met ? 'met' : 'MISSED'}`
+  const { peers, in: kind, measured, met } = target
+  const bound = boundOf(target, formats[kind])
+  if (measured === undefined) return `  target: ${bound}: not measured`
+  const value = peers === undefined ? formats[kind](measured) : ratio(measured)
+  return `  target: ${bound}: ${value}, ${met ? 'met' : 'MISSED'}`
 }
 
 /** Prints one case. `faster` is the peer's time over the product's, the median over the rounds. */
-function printCase (row, { case: name, unit, peers, targets, skipped }) {
+function printCase (row, result) {
+  const { case: name, unit, in: kind = 'nanoseconds', peers, targets, skipped, failed } = result
   console.log(`\n${row.id} ${row.title}: ${name}`)
-  console.log(line(['', `per ${unit}`, 'quartiles', 'faster', 'quartiles']))
-  for (const peer of peers) console.log(peerLine(peer))
-  for (const { peer, reason } of skipped) console.log(`  ${peer}: skipped (${reason})`)
+  if (peers.length > 0) {
+    const heads = kind === 'nanoseconds' ? [`per ${unit}`, 'faster'] : ['', 'ratio']
+    console.log(line(['', heads[0], 'quartiles', heads[1], 'quartiles']))
+  }
+  for (const peer of peers) console.log(peerLine(peer, kind))
+  for (const { peer, reason } of skipped) console.log(`  ${peer}: skipped: ${reason}`)
+  if (failed) console.log(`  FAILED: ${failed}`)
   for (const target of targets) console.log(targetLine(target))
 }
 
@@ -72,4 +87,4 @@ function writeJson (results) {
   return path.relative(process.cwd(), file)
 }
 
-module.exports = { printCase, printSummary, writeJson }
+module.exports = { formats, printCase, printSummary, writeJson }

@@ -53,7 +53,7 @@ function printHead ({ machine, rounds }) {
   console.log(`commit ${commit}, ${rounds} alternating rounds, ` +
     `load ${loadAverage.toFixed(2)} before`)
   if (filesystem === 'tmpfs') {
-    console.log('tmpfs has no device: set BENCH_DIRECTORY to a disk for P5, P7, P9 and P14')
+    console.log('tmpfs has no device: set BENCH_DIRECTORY to a disk for the rows that write')
   }
 }
 
@@ -70,6 +70,7 @@ async function main () {
   }
   results.seconds = Math.round((Date.now() - Date.parse(results.date)) / 1000)
   printSummary(results.rows)
+  if (results.rows.some(row => row.cases.some(one => one.failed))) process.exitCode = 1
   console.log(`${results.seconds} s; every round is in ${writeJson(results)}`)
 }
 

@@ -1,17 +1,13 @@
 'use strict'
 
-const { startCompanion } = require('./companion')
+const { startCrew } = require('./crew')
 
 const WORKERS = 4
 
 /** The worker processes of a peer's queue; each plays the role `worker` of the peer's file. */
 async function startWorkers (peerFile, options) {
-  const start = () => startCompanion(peerFile, 'worker', options)
-  const workers = await Promise.all(Array.from({ length: WORKERS }, start))
-  return {
-    takeCompletions: () => workers.map(worker => worker.ask('take')),
-    end: () => Promise.all(workers.map(worker => worker.end()))
-  }
+  const crew = await startCrew(peerFile, 'worker', WORKERS, options)
+  return { takeCompletions: () => crew.ask('take'), end: crew.end }
 }
 
 module.exports = { startWorkers }

@@ -44,8 +44,15 @@ function open (directory, kind, options) {
     setMany: entries => db.transactionSync(() => {
       for (const [key, value] of entries) db.put(key, encode(value))
     }),
+    increment: key => db.transactionSync(() => {
+      const next = db.get(key) + 1
+      db.put(key, next)
+      return next
+    }),
+    update: (key, change) => db.transactionSync(() => { db.put(key, change(db.get(key))) }),
     clear: () => db.clearSync(),
-    close: () => db.close()
+    close: () => db.close(),
+    db
   }
 }
 
