@@ -107,13 +107,15 @@ pub enum Error {
         reason: String,
     },
 
-    /// Another process was writing for longer than `busyTimeout`.
-    #[error("{}", busy_message(*waited_ms, holder.as_ref()))]
+    /// Another process was writing, or opening the store, for longer than `busyTimeout`.
+    #[error("{}", busy_message(*waited_ms, doing, holder.as_ref()))]
     Busy {
         /// How long the call waited.
         waited_ms: u64,
-        /// Pid and agent of the process that is writing, as far as they are known.
-        holder: Option<(u32, String)>,
+        /// What it waited for.
+        doing: &'static str,
+        /// The process that does it, as far as it is known.
+        holder: Option<Holder>,
     },
 
     /// A backup of this process keeps the environment in place. The store waits for it and goes
@@ -244,14 +246,28 @@ pub enum Error {
     DuplicateCopy,
 }
 
-fn busy_message(waited_ms: u64, holder: Option<&(u32, String)>) -> String {
+/// A process that keeps others waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// The name stamped on what it writes; `None` where no live process of that id has the store
+    /// open.
+    pub agent: Option<String>,
+}
+
+fn busy_message(waited_ms: u64, doing: &str, holder: Option<&Holder>) -> String {
     let who = match holder {
-        Some((pid, agent)) => format!("process {pid} (agent {agent:?})"),
-        None => "another process or thread".into(),
+        Some(Holder { pid, agent: Some(agent) }) if *pid == std::process::id() => {
+            format!("another thread of this process ({pid}, agent {agent:?})")
+        }
+        Some(Holder { pid, agent: Some(agent) }) => format!("process {pid} (agent {agent:?})"),
+        Some(Holder { pid, agent: None }) => format!("process {pid} (not known, or ended since)"),
+        None => "another process, not known which".into(),
     };
     format!(
-        "waited {waited_ms} ms (busyTimeout) for {who}, which is writing or was stopped while it \
-         wrote: try again, or let that process go on or end; nothing was written"
+        "waited {waited_ms} ms (busyTimeout) for {who}: it is {doing}, or was stopped while it \
+         did. Try again, or let that process go on or end; nothing was written"
     )
 }
 

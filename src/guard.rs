@@ -8,58 +8,21 @@
 //!
 //! The file's name gives the pid namespace and the pid, `page.rs` what is in it.
 
+mod open_lock;
 mod page;
 
 use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use self::open_lock::{OpenLock, lock_open};
 pub use self::page::SnapshotSlot;
 use self::page::{Header, LIBC, PAGE_BYTES, Page, is_ours, now_ms, truncated};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::limits::MAX_AGENT_BYTES;
 use crate::location::{check_directory, create_private_directory, create_private_file};
-
-/// How often somebody with a deadline looks whether the store is still being opened.
-const OPENING_LOOK: Duration = Duration::from_millis(5);
-
-/// Held while a process opens, creates or recovers a store. Dropping it lets the next one in.
-#[derive(Debug)]
-pub struct OpenLock {
-    // Closing the only descriptor of an open file releases its flock.
-    _file: File,
-}
-
-/// Waits until no other process or thread opens this store, then keeps them waiting.
-pub fn lock_open(dir: &Path) -> Result<OpenLock> {
-    let file = create_private_file(&dir.join("open.lock"))?;
-    lock(&file).map_err(|error| Error::io("could not lock open.lock", error))?;
-    Ok(OpenLock { _file: file })
-}
-
-/// As [`lock_open`], but gives up at the deadline: whoever opens the store may have been stopped.
-pub(crate) fn lock_open_until(dir: &Path, deadline: &Deadline) -> Result<OpenLock> {
-    let file = create_private_file(&dir.join("open.lock"))?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(OpenLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => {
-                return Err(Error::io("could not lock open.lock", error));
-            }
-        }
-        let Some(left) = deadline.left() else {
-            let waited_ms = deadline.patience_ms();
-            return Err(Error::Timeout(format!(
-                "a process has been opening the store for {waited_ms} ms and does not go on"
-            )));
-        };
-        std::thread::sleep(OPENING_LOOK.min(left));
-    }
-}
 
 /// This process's registration with a store. Dropping it unregisters, and so does the death of
 /// the process.
@@ -89,7 +52,12 @@ pub struct ProcessInfo {
 /// [`Error::DuplicateCopy`], [`Error::PidNamespace`], or [`Error::FormatVersion`] where a process
 /// with another C library, or another layout of guard files, has the store open;
 /// [`Error::UnsafePath`] where `processes` is not a directory of this user's alone.
-pub fn register(dir: &Path, agent: &str, _open: &OpenLock) -> Result<ProcessGuard> {
+pub fn register(
+    dir: &Path,
+    agent: &str,
+    deadline: &Deadline,
+    _open: &OpenLock,
+) -> Result<ProcessGuard> {
     let agent = truncated(agent, MAX_AGENT_BYTES);
     let own = (pid_namespace(), std::process::id());
     let directory = dir.join("processes");
@@ -105,7 +73,12 @@ pub fn register(dir: &Path, agent: &str, _open: &OpenLock) -> Result<ProcessGuar
     let path = directory.join(file_name(own.0, own.1));
     let file = create_private_file(&path)?;
     // Waits only for readers that are just asking whether this file is locked.
-    lock(&file).map_err(|error| Error::io("could not lock the guard file", error))?;
+    if !open_lock::try_until(&file, deadline)
+        .map_err(|error| Error::io("could not lock the guard file", error))?
+    {
+        let (waited_ms, doing) = (deadline.patience_ms(), "looking for dead processes");
+        return Err(Error::Busy { waited_ms, doing, holder: None });
+    }
     let page = Page::create(&file, agent)
         .map_err(|error| Error::io("could not write the guard file", error))?;
     Ok(ProcessGuard { page: Arc::new(page), path, agent: agent.to_owned(), _file: file })
@@ -125,6 +98,16 @@ pub fn live_processes(dir: &Path, own: &ProcessGuard) -> Result<Vec<ProcessInfo>
         processes.push(ProcessInfo { pid, agent: header.agent, oldest_snapshot_ms });
     }
     Ok(processes)
+}
+
+/// The agent of a live process of this machine that has the store open, by its pid.
+pub fn agent_of(dir: &Path, pid: u32) -> Result<Option<String>> {
+    for entry in entries(dir)? {
+        if entry.file_name().to_str() == Some(&file_name(pid_namespace(), pid)) {
+            return Ok(probe(&entry)?.and_then(|live| live.header).map(|header| header.agent));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether any process but this one has the store open.
@@ -269,16 +252,6 @@ fn remove_dead(path: &Path) -> Result<()> {
     }
 }
 
-/// A blocking flock; a signal handler that runs meanwhile does not end the wait.
-pub(crate) fn lock(file: &File) -> std::io::Result<()> {
-    loop {
-        match file.lock() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
 /// The pid namespace by the inode that the kernel gave it; pids are only comparable within one.
 #[cfg(target_os = "linux")]
 fn pid_namespace() -> u64 {
@@ -301,14 +274,20 @@ mod tests {
     use std::ffi::OsStr;
     use std::process::{Child, Command, Stdio};
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     use super::page::LIBC_AT;
     use super::*;
+    use crate::error::Holder;
 
     const CHILD_DIRECTORY: &str = "COMMONHOLD_TEST_GUARD_DIRECTORY";
 
+    fn patience() -> Deadline {
+        Deadline::after(Duration::from_secs(60))
+    }
+
     fn registered(dir: &Path) -> Result<ProcessGuard> {
-        register(dir, "tester", &lock_open(dir).unwrap())
+        register(dir, "tester", &patience(), &lock_open(dir, "tester", &patience()).unwrap())
     }
 
     fn guard_files(dir: &Path) -> Vec<String> {
@@ -355,7 +334,9 @@ mod tests {
     fn body_of_the_child_process() {
         let Some(dir) = std::env::var_os(CHILD_DIRECTORY) else { return };
         let dir = PathBuf::from(dir);
-        let guard = register(&dir, "child", &lock_open(&dir).unwrap()).unwrap();
+        let open = lock_open(&dir, "child", &patience()).unwrap();
+        let guard = register(&dir, "child", &patience(), &open).unwrap();
+        drop(open);
         let slot = guard.claim_slot();
         slot.begin();
         println!("registered");
@@ -540,23 +521,34 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_a_deadline_does_not_wait_for_a_stopped_opener() {
+    fn one_process_opens_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let deadline = Deadline::after(Duration::from_millis(20));
-        let first = lock_open_until(dir.path(), &deadline).unwrap();
-        let refused = lock_open_until(dir.path(), &deadline).unwrap_err();
-        assert!(matches!(refused, Error::Timeout(_)), "{refused}");
+        let open = |agent, patience_ms| {
+            lock_open(dir.path(), agent, &Deadline::after(Duration::from_millis(patience_ms)))
+        };
+        let first = open("first\nof two", 60_000).unwrap();
+        for patience_ms in [0, 10] {
+            let Err(Error::Busy { waited_ms, holder, .. }) = open("second", patience_ms) else {
+                panic!("two processes open the store");
+            };
+            assert_eq!(waited_ms, patience_ms);
+            let agent = Some("first\nof two".to_owned());
+            assert_eq!(holder, Some(Holder { pid: std::process::id(), agent }));
+        }
         drop(first);
-        assert!(lock_open_until(dir.path(), &deadline).is_ok());
+        drop(open("second", 0).unwrap());
+        assert_eq!(fs::read(dir.path().join("open.lock")).unwrap(), b"");
     }
 
     #[test]
-    fn one_process_opens_at_a_time() {
+    fn the_agent_of_a_live_process_is_found_by_its_pid() {
         let dir = tempfile::tempdir().unwrap();
-        let first = lock_open(dir.path()).unwrap();
-        let file = create_private_file(&dir.path().join("open.lock")).unwrap();
-        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
-        drop(first);
-        assert!(file.try_lock().is_ok());
+        assert_eq!(agent_of(dir.path(), std::process::id()).unwrap(), None);
+        let guard = registered(dir.path()).unwrap();
+        let agent = agent_of(dir.path(), std::process::id()).unwrap();
+        assert_eq!(agent.as_deref(), Some("tester"));
+        assert_eq!(agent_of(dir.path(), u32::MAX).unwrap(), None);
+        drop(guard);
+        assert_eq!(agent_of(dir.path(), std::process::id()).unwrap(), None);
     }
 }

@@ -47,6 +47,8 @@ pub mod value;
 mod wake;
 mod watch;
 mod weakened;
+#[cfg(target_os = "linux")]
+mod words;
 mod writer;
 
 // Not in unit tests: napi registers nothing there, and they run without Node.
@@ -59,7 +61,7 @@ pub use check::{
     CheckFigures, CheckReport, CheckStatus, Problem, ProblemKind, check, crash_report,
 };
 pub use commit::Committed;
-pub use error::{Code, Error, Result};
+pub use error::{Code, Error, Holder, Result};
 pub use guard::ProcessInfo;
 pub use namespace::{EntryHead, Namespace};
 pub use queue::{ClaimedTask, Hold, Queue, QueueOptions, QueueStats, TaskState, TaskStatus};

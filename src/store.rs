@@ -15,7 +15,7 @@ use crate::environment::{Environment, ReadTxn, data_file, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{due_by_namespace, now_ms};
 use crate::gate::Gate;
-use crate::guard;
+use crate::guard::{self, OpenLock};
 use crate::limits::{
     DEFAULT_BUSY_TIMEOUT_MS, DEFAULT_MAP_BYTES, HISTORY_SHARE_OF_STORE, MAX_READERS, MIN_MAP_BYTES,
 };
@@ -84,6 +84,13 @@ struct Registered {
     sessions: usize,
 }
 
+impl Registered {
+    fn shared_in_place(&self) -> Result<Arc<Shared>> {
+        self.shared.check_in_place()?;
+        Ok(Arc::clone(&self.shared))
+    }
+}
+
 impl Store {
     /// Opens a store, creating it where there is none.
     ///
@@ -106,14 +113,24 @@ impl Store {
 
     fn open_as(options: &OpenOptions, role: Role) -> Result<Store> {
         let path = location::resolve(options.path.as_deref())?;
+        let busy_timeout =
+            options.busy_timeout.unwrap_or(Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS));
+        let deadline = Deadline::after(busy_timeout);
         let mut registry = lock(&REGISTRY);
         let dir = location::prepare_directory(&path, !options.read_only)?;
-        let shared = match registry.get(&dir) {
-            Some(registered) => {
-                registered.shared.check_in_place()?;
-                Arc::clone(&registered.shared)
+        let shared = if let Some(registered) = registry.get(&dir) {
+            registered.shared_in_place()?
+        } else {
+            check_directory(&dir, options).map_err(|error| error.of_store(&dir))?;
+            // Not while others are waited for: threads of this process open and close stores.
+            drop(registry);
+            let open = guard::lock_open(&dir, agent_of(options), &deadline)?;
+            registry = lock(&REGISTRY);
+            match registry.get(&dir) {
+                Some(registered) => registered.shared_in_place()?,
+                None => open_directory(&dir, options, role, &deadline, open)
+                    .map_err(|error| error.of_store(&dir))?,
             }
-            None => open_directory(&dir, options, role).map_err(|error| error.of_store(&dir))?,
         };
         if !options.read_only {
             shared.may_write.store(true, Ordering::Relaxed);
@@ -123,15 +140,13 @@ impl Store {
             .entry(dir)
             .or_insert_with(|| Registered { shared: Arc::clone(&shared), sessions: 0 })
             .sessions += 1;
-        let agent = clip_agent(options.agent.as_deref().unwrap_or("unknown")).to_owned();
+        let agent = agent_of(options).to_owned();
         let session = Session {
             shared,
             reader,
             agent,
             read_only: options.read_only,
-            busy_timeout: options
-                .busy_timeout
-                .unwrap_or(Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS)),
+            busy_timeout,
             closed: Arc::default(),
             in_transaction: AtomicBool::new(false),
         };
@@ -383,9 +398,12 @@ impl Drop for Session {
     }
 }
 
-/// Opens a directory that this process does not have open yet. Everything that could go wrong
-/// inside LMDB is looked for before the file is mapped.
-fn open_directory(dir: &Path, options: &OpenOptions, role: Role) -> Result<Arc<Shared>> {
+fn agent_of(options: &OpenOptions) -> &str {
+    clip_agent(options.agent.as_deref().unwrap_or("unknown"))
+}
+
+/// Refuses a directory that cannot be opened, before anything is written into it.
+fn check_directory(dir: &Path, options: &OpenOptions) -> Result<()> {
     filesystem::check(dir)?;
     let found = marker::read(dir)?;
     if options.read_only && found.is_none() {
@@ -397,15 +415,19 @@ fn open_directory(dir: &Path, options: &OpenOptions, role: Role) -> Result<Arc<S
     for file in ["data.mdb", "lock.mdb"] {
         location::check_file(&dir.join(file))?;
     }
-    let open = match role {
-        Role::Host => guard::lock_open(dir)?,
-        Role::Guest => {
-            let patience = Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS);
-            guard::lock_open_until(dir, &Deadline::after(patience))?
-        }
-    };
-    let agent = options.agent.as_deref().unwrap_or("unknown");
-    let process = guard::register(dir, clip_agent(agent), &open)?;
+    Ok(())
+}
+
+/// Opens a directory that this process does not have open yet. Everything that could go wrong
+/// inside LMDB is looked for before the file is mapped.
+fn open_directory(
+    dir: &Path,
+    options: &OpenOptions,
+    role: Role,
+    deadline: &Deadline,
+    open: OpenLock,
+) -> Result<Arc<Shared>> {
+    let process = guard::register(dir, agent_of(options), deadline, &open)?;
     // Again, under the lock: another process may have created the store meanwhile.
     let found = marker::read(dir)?;
     let others_alive = guard::others_alive(dir, Some(&process))?;

@@ -12,12 +12,15 @@ use crate::batch::{Batch, Outcome};
 use crate::commit::Work;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::limits::{DEFAULT_BUSY_TIMEOUT_MS, MIN_RENEWAL_INTERVAL_MS};
+use crate::limits::MIN_RENEWAL_INTERVAL_MS;
 use crate::shared::{Shared, lock};
 use crate::store::Session;
 
 /// A lease is renewed when so much of it has passed.
 const RENEWALS_PER_LEASE: u64 = 3;
+/// How long a renewal waits for other writers before it looks whether it is still wanted, and
+/// tries again. A store that closes waits for it.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The agent of renewals. They leave no trace of it.
 const RENEWER: &str = "commonhold";
 
@@ -155,7 +158,7 @@ impl Table {
                 .map(|(number, held)| (*number, held.clone()))
                 .collect();
             drop(state);
-            let lost = match store.upgrade() {
+            let Renewed { lost, is_busy } = match store.upgrade() {
                 Some(store) => renew(&store, &due),
                 None => return,
             };
@@ -164,21 +167,32 @@ impl Table {
                 if lost.contains(&number) {
                     state.held.remove(&number);
                 } else if let Some(entry) = state.held.get_mut(&number) {
-                    entry.due = now + held.interval();
+                    entry.due = if is_busy { now } else { now + held.interval() };
                 }
             }
         }
     }
 }
 
-/// Renews leases in one commit; returns those that are lost.
-fn renew(store: &Shared, due: &[(u64, Held)]) -> Vec<u64> {
+/// What became of leases that were due.
+struct Renewed {
+    lost: Vec<u64>,
+    /// Whether another process kept this one from writing.
+    is_busy: bool,
+}
+
+/// Renews leases in one commit.
+fn renew(store: &Shared, due: &[(u64, Held)]) -> Renewed {
     let (gone, open): (Vec<_>, Vec<_>) =
         due.iter().partition(|(_, held)| held.closed.load(Ordering::Acquire));
     let mut lost: Vec<u64> = gone.iter().map(|(number, _)| *number).collect();
-    if let Ok(kept) = keep(store, &open) {
-        lost.extend(lost_of(&open, &kept));
-        return lost;
+    match keep(store, &open) {
+        Ok(kept) => {
+            lost.extend(lost_of(&open, &kept));
+            return Renewed { lost, is_busy: false };
+        }
+        Err(Error::Busy { .. }) => return Renewed { lost, is_busy: true },
+        Err(_) => {}
     }
     // One damaged task must not end the leases of all others. What fails alone is tried again a
     // third of the lease later; if it fails for good the lease runs out, and the worker learns it
@@ -188,7 +202,7 @@ fn renew(store: &Shared, due: &[(u64, Held)]) -> Vec<u64> {
             lost.extend(lost_of(one, &kept));
         }
     }
-    lost
+    Renewed { lost, is_busy: false }
 }
 
 fn lost_of(due: &[&(u64, Held)], kept: &[bool]) -> Vec<u64> {
@@ -202,7 +216,7 @@ fn keep(store: &Shared, due: &[&(u64, Held)]) -> Result<Vec<bool>> {
         let step = Step::Keep { token: held.token(), lease_ms: held.lease_ms };
         batch.step(&held.queue, step)?;
     }
-    let deadline = Deadline::after(Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS));
+    let deadline = Deadline::after(PATIENCE);
     let committed = store.commit(&deadline, Work { agent: RENEWER, batch: &batch })?;
     Ok(committed.outcomes.iter().map(|outcome| *outcome == Outcome::Kept(true)).collect())
 }

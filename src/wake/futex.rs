@@ -9,40 +9,33 @@
 //! A waiter sets the flag, then looks at the store; a writer commits, then looks at the flag. One
 //! of the two sees the other (both are sequentially consistent). The flag is cleared by whoever
 //! wakes, so that a killed waiter costs one wake-up and no more.
-#![allow(unsafe_code)] // one block, in `Futex::word`
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
-use memmap2::{MmapOptions, MmapRaw};
 use rustix::thread::futex::{self, Flags, Timespec};
 
 use super::Ticket;
 use crate::error::{Error, Result};
 use crate::location::create_private_file;
+use crate::words::Words;
 
-const PAGE_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"chwake01";
 /// A cache line each.
 const SEQUENCE_AT: usize = 64;
 const WAITING_AT: usize = 128;
 
 pub(super) struct Futex {
-    map: MmapRaw,
+    words: Words,
 }
 
 impl Futex {
     pub fn open(dir: &Path) -> Result<Futex> {
-        let failed = |error| Error::io("could not open the wake-up file", error);
         let file = create_private_file(&dir.join("wake"))?;
-        if file.metadata().map_err(failed)?.len() < PAGE_BYTES as u64 {
-            fill(&file).map_err(failed)?;
-        }
-        let map = MmapOptions::new().len(PAGE_BYTES).map_raw(&file).map_err(failed)?;
-        Ok(Futex { map })
+        let words = Words::open(&file, MAGIC)
+            .map_err(|error| Error::io("could not open the wake-up file", error))?;
+        Ok(Futex { words })
     }
 
     pub fn notify(&self) {
@@ -76,28 +69,10 @@ impl Futex {
     }
 
     fn sequence(&self) -> &AtomicU32 {
-        self.word(SEQUENCE_AT)
+        self.words.word(SEQUENCE_AT)
     }
 
     fn waiting(&self) -> &AtomicU32 {
-        self.word(WAITING_AT)
+        self.words.word(WAITING_AT)
     }
-
-    fn word(&self, at: usize) -> &AtomicU32 {
-        assert!(at + 4 <= PAGE_BYTES && at.is_multiple_of(4));
-        // SAFETY: the pointer lies inside the map (asserted), is aligned because maps begin at a
-        // page, and lives as long as `self`. All processes reach these bytes by atomics only. The
-        // file lies in a directory that is private to the user, and nobody of us makes it shorter.
-        unsafe { AtomicU32::from_ptr(self.map.as_mut_ptr().add(at).cast()) }
-    }
-}
-
-/// Writes the whole page before it is mapped: on a full disk the write fails, where a store into
-/// a mapped hole would kill the process (hazard 18).
-fn fill(mut file: &File) -> std::io::Result<()> {
-    let mut page = [0; PAGE_BYTES];
-    if let Some(magic) = page.first_chunk_mut() {
-        *magic = *MAGIC;
-    }
-    file.write_all(&page)
 }
