@@ -64,6 +64,19 @@ export interface OpenOptions {
    */
   maxSize?: number
   /**
+   * Milliseconds that a write waits for another process, or another thread of this one, which is
+   * writing; and that `openStore` waits for one which is opening the store. Then the call throws
+   * ERR_BUSY, which names that process, and has done nothing. Commits take milliseconds: it is for
+   * processes that were stopped in the middle of one. 0: do not wait. Reads never wait.
+   *
+   * Default: 5000.
+   *
+   * Errors: ERR_INVALID_OPTION where it is not an integer, or negative.
+   *
+   * @example openStore({ busyTimeout: 500 })
+   */
+  busyTimeout?: number
+  /**
    * Open without the right to write. Where no store exists nothing is created.
    *
    * Default: false.
@@ -1260,6 +1273,7 @@ export type ErrorCode =
   | 'ERR_NOT_A_NUMBER'
   | 'ERR_ASYNC_TRANSACTION'
   | 'ERR_LEASE_LOST'
+  | 'ERR_BUSY'
   | 'ERR_TIMEOUT'
   | 'ERR_CLOSED'
   | 'ERR_READ_ONLY'

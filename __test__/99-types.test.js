@@ -50,7 +50,7 @@ test('wrong declarations do not pass', needsTypeScript, (t) => {
     ['listKeys(options?: RangeOptions): string[]', 'listKeys(options?: RangeOptions): any'],
     ['readonly version: number', 'version: number'],
     ['get(key: string): T | undefined', 'get(key: string): T'],
-    ["  | 'ERR_CLOSED'", "  | 'ERR_CLOSED' | 'ERR_BUSY'"]
+    ["  | 'ERR_CLOSED'", "  | 'ERR_CLOSED' | 'ERR_QUOTA'"]
   ]) {
     const { status } = compile(changedCopy(t, from, to))
     assert.notEqual(status, 0, `${to} was accepted`)

@@ -274,7 +274,7 @@ const code: ErrorCode = 'ERR_CONFLICT'
 // @ts-expect-error no such code
 const unknownCode: ErrorCode = 'ERR_WHATEVER'
 // @ts-expect-error a code of what is not built yet
-const laterCode: ErrorCode = 'ERR_BUSY'
+const laterCode: ErrorCode = 'ERR_QUOTA'
 // @ts-expect-error errors are made by the package
 const made = new DataStoreError()
 

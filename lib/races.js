@@ -7,7 +7,8 @@ const native = require('./native')
 /** What an attempt returns when another writer was first. */
 const LOST = Symbol('lost')
 
-// Lost races after which a writer asks for a turn, and how long it waits for one.
+// Lost races after which a writer asks for a turn, and how long it waits for one; later it only
+// looks whether there is one, because whoever has it may be stopped.
 const RACES_BEFORE_TURN = 3
 const TURN_WAIT_MS = 1000
 
@@ -24,7 +25,9 @@ function race (store, attempt, endless) {
       const result = attempt()
       if (result !== LOST) return result
       if (races === MAX_RACES) throw endless()
-      if (races >= RACES_BEFORE_TURN) turn ??= native.takeTurn(store, TURN_WAIT_MS)
+      if (races >= RACES_BEFORE_TURN) {
+        turn ??= native.takeTurn(store, races === RACES_BEFORE_TURN ? TURN_WAIT_MS : 0)
+      }
     }
   } finally {
     if (turn !== undefined) native.endTurn(turn)

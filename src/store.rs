@@ -224,11 +224,11 @@ impl Store {
         environment.lmdb.force_sync().map_err(|error| lmdb_error("sync", error))
     }
 
-    /// Waits, at most `wait`, for an advisory turn among all processes that ask for one. Writers
+    /// Waits, at most `wait` or the busy timeout, for an advisory turn among all processes that ask for one. Writers
     /// that lost several races in a row take it, so that nobody starves. `None`: the time is over.
     pub fn take_turn(&self, wait: Duration) -> Result<Option<Turn>> {
         self.session.check_open()?;
-        turn::take(self.path(), wait)
+        turn::take(self.path(), wait.min(self.session.busy_timeout))
     }
 
     /// Closes this handle. Later calls fail with [`Error::Closed`].
