@@ -58,8 +58,9 @@ openStore(5)
 openStore({ readonly: true })
 // @ts-expect-error not built yet
 openStore({ durability: 'relaxed' })
-// @ts-expect-error not built yet
 openStore({ busyTimeout: 5 })
+// @ts-expect-error milliseconds
+openStore({ busyTimeout: '5s' })
 exactly<Promise<CheckReport>>()(check())
 check().then(({ status, problems, version }) => {
   exactly<'sound' | 'damaged' | 'unchecked'>()(status)
