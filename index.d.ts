@@ -4,7 +4,7 @@
 //
 // Every method is synchronous unless it returns a promise, and every method throws a
 // {@link DataStoreError}: ERR_CLOSED after `close()`, ERR_READ_ONLY for a write to a store that was
-// opened with `readOnly`, ERR_IO and ERR_CORRUPT when the disk or the store's bytes fail. The
+// opened with `readOnly`, ERR_BUSY for a write that another process keeps waiting, ERR_IO and ERR_CORRUPT when the disk or the store's bytes fail. The
 // comments below name only what a member throws besides.
 //
 // Lengths are bytes of UTF-8, times are milliseconds, order is the order of bytes of UTF-8.
