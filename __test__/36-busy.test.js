@@ -148,10 +148,9 @@ test('while a process is stopped in a commit reads go on', stopping, async (t) =
   })
   await t.test('waitFor and watch of what is there', async () => {
     assert.equal(await store.useNamespace('ours').waitFor('a'), 1)
-    for await (const { key } of store.useNamespace('ours').watch({ since: 0 })) {
-      assert.equal(key, 'a')
-      break
-    }
+    const changes = store.useNamespace('ours').watch({ since: 0 })
+    assert.equal((await changes.next()).value.key, 'a')
+    await changes.return()
   })
   await t.test('close', () => store.close())
 })
@@ -162,10 +161,10 @@ test('a loop over tasks ends with ERR_BUSY, and can be begun again', stopping, a
   resume(writer)
   const patient = openStore({ path: store.path, busyTimeout: HANG_MS })
   t.after(() => patient.close())
-  for await (const task of patient.useQueue('tasks').consume()) {
-    task.complete()
-    break
-  }
+  const tasks = patient.useQueue('tasks').consume()
+  const { value: task } = await tasks.next()
+  task.complete()
+  await tasks.return()
   assert.equal(queue.stats().completed, 1)
 })
 
