@@ -62,7 +62,8 @@ function overwrite (directory, from, to) {
 
 /** Whether a file is part of what is stored, and not for the processes that have it open. One of
  *  them must not be read by a process that has the store open: LMDB's lock file. */
-const isStored = (name) => !['lock.mdb', 'processes', 'wake'].includes(name.split(path.sep)[0])
+const isStored = (name) => !notStored.includes(name.split(path.sep)[0])
+const notStored = ['lock.mdb', 'open.lock', 'processes', 'wake', 'writer.lock']
 
 /** Name, mode, time, size and a digest of the files in a directory. */
 function contentOf (directory, isMeant = () => true) {
