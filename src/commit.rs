@@ -20,8 +20,8 @@ use crate::batch::{Batch, Outcome};
 use crate::deadline::Deadline;
 use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
-use crate::filesystem::available_bytes;
 use crate::shared::{Shared, WriterState};
+use crate::shortage::Shortage;
 use crate::weakened;
 
 /// What a batch did.
@@ -40,9 +40,6 @@ pub(crate) struct Work<'a> {
     pub agent: &'a str,
     pub batch: &'a Batch<'a>,
 }
-
-/// A disk with less than this, beyond the bytes of the batch, counts as full.
-const SHORT_OF_SPACE_BYTES: u64 = 1024 * 1024;
 
 /// The agent of sweeps. Removals leave no trace of it.
 const SWEEPER: &str = "commonhold";
@@ -140,19 +137,20 @@ impl Shared {
     fn commit_passed(&self, writer: &mut WriterState, work: Work) -> Result<Committed> {
         self.check_not_poisoned()?;
         self.prepare(work.batch.writes_expiry());
-        let mut result = self.commit_work(writer, work);
-        if let Err(Error::MapOutgrown) = result {
-            self.remap_with(writer, 0)?;
-            result = self.commit_work(writer, work);
-        }
-        match result {
+        match self.commit_work(writer, work) {
             Err(Error::StoreFull) => self.commit_to_full(writer, work),
+            Err(Error::NoSpace(shortage)) => self.commit_without_room(writer, work, shortage),
             result => result,
         }
     }
 
     fn commit_work(&self, writer: &mut WriterState, work: Work) -> Result<Committed> {
-        let mut results = self.commit_works(writer, &[work])?;
+        let mut results = self.commit_works(writer, &[work]);
+        if results.as_ref().is_err_and(Error::needs_remap) {
+            self.remap_with(writer, 0)?;
+            results = self.commit_works(writer, &[work]);
+        }
+        let mut results = results?;
         results.pop().unwrap_or_else(|| Err(Error::InvalidOption("there is no batch".into())))
     }
 
@@ -188,7 +186,10 @@ impl Shared {
                 applied
             })
         };
-        let applied = result.map_err(|failure| self.judge(failure, group.bytes()))?;
+        let applied = result.map_err(|failure| match failure {
+            Failure::Ours(error) => self.judge(error, group.bytes()),
+            Failure::Commit(error) => self.judge(lmdb_error("commit", error), group.bytes()),
+        })?;
         if applied.is_commit() && !weakened::skips("wake") {
             self.wake.notify();
         }
@@ -196,31 +197,22 @@ impl Shared {
     }
 
     /// Decides what the failure of a commit of so many bytes means for the writes to come.
-    fn judge(&self, failure: Failure, bytes: usize) -> Error {
-        let (error, committing) = match failure {
-            Failure::Ours(error) => (error, false),
-            Failure::Commit(error) => (lmdb_error("commit", error), true),
-        };
-        if is_short_write(&error) && self.is_disk_full(bytes) {
-            // No meta page was written: the commit has left nothing behind.
-            return Error::NoSpace;
+    fn judge(&self, error: Error, bytes: usize) -> Error {
+        if is_short_write(&error)
+            && let Some(shortage) = Shortage::find(self.dir(), bytes as u64)
+        {
+            return Error::NoSpace(shortage);
         }
-        if committing && matches!(error, Error::Io { .. } | Error::Poisoned(_)) {
-            // Nobody knows how much of the commit reached the disk, and a second fsync may report
-            // success for pages the kernel has dropped (hazard 19).
-            self.poison(error.to_string());
-        }
+        self.poison_by(&error);
         error
-    }
-
-    fn is_disk_full(&self, bytes: usize) -> bool {
-        let needed = (bytes as u64).saturating_add(SHORT_OF_SPACE_BYTES);
-        available_bytes(self.dir()).is_ok_and(|available| available < needed)
     }
 }
 
-fn begin(environment: &Environment) -> Result<RwTxn<'_>> {
-    environment.lmdb.write_txn().map_err(|error| lmdb_error("begin a write", error))
+fn begin<'e>(environment: &'e Environment, group: &Group) -> Result<RwTxn<'e>> {
+    let may_write = environment.check_room(group.access());
+    may_write
+        .and_then(|()| environment.lmdb.write_txn())
+        .map_err(|error| lmdb_error("begin a write", error))
 }
 
 /// LMDB reports EIO where the system wrote only a part of what it was given ("short write,
@@ -237,7 +229,7 @@ fn commit_to_known(
     group: &Group,
     handles: &[Option<Handle>],
 ) -> Attempt<Applied> {
-    let mut txn = begin(environment)?;
+    let mut txn = begin(environment, group)?;
     let databases = handles.iter().map(|handle| handle.map(|handle| handle as Database)).collect();
     let applied = group.apply(environment, &mut txn, writer, databases)?;
     if applied.is_commit() {
@@ -254,7 +246,7 @@ fn commit_with_creation(
     group: &Group,
     handles: &[Option<Handle>],
 ) -> Attempt<(Vec<(usize, Handle)>, Applied)> {
-    let txn = begin(environment)?;
+    let txn = begin(environment, group)?;
     let result = environment.lmdb.create_databases_and_commit(txn, |opener, txn| {
         let mut databases: Vec<Option<Database>> = Vec::with_capacity(handles.len());
         let mut opened = Vec::new();

@@ -13,6 +13,7 @@ use crate::changes;
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DATABASES, MAX_READERS, MIN_MAP_BYTES, VERSION_JUMP};
 use crate::record::{seal, u64_at, unseal};
+use crate::shortage::{Access, Floor};
 
 /// A database of byte strings, usable within one transaction.
 pub(crate) type Database<'txn> = heed::Database<'txn, Bytes, Bytes>;
@@ -44,6 +45,8 @@ pub(crate) struct Environment {
     pub store_id: String,
     /// What is added to a transaction id to make a version.
     pub version_base: u64,
+    /// The room to leave free on the filesystem, where it needs some.
+    floor: Option<Floor>,
     /// Which opening of this store in this process it is; handles belong to one.
     pub epoch: u64,
 }
@@ -58,6 +61,7 @@ pub(crate) struct Meta {
 impl Environment {
     /// Opens the environment of an existing store.
     pub fn open(dir: &Path, map_bytes: u64, epoch: u64) -> Result<Environment> {
+        let floor = Floor::of(dir)?;
         let lmdb = map(dir, map_bytes)?;
         let txn = lmdb.clone().static_read_txn().map_err(|error| lmdb_error("begin", error))?;
         let opened = lmdb
@@ -89,6 +93,7 @@ impl Environment {
             meta,
             store_id,
             version_base,
+            floor,
             epoch,
         })
     }
@@ -125,7 +130,13 @@ impl Environment {
         }
     }
 
+    /// Fails where so little room is left that the filesystem could kill the process.
+    pub fn check_room(&self, access: Access) -> heed::Result<()> {
+        self.floor.as_ref().map_or(Ok(()), |floor| floor.check(access)).map_err(heed::Error::Io)
+    }
+
     fn begin_read_once(&self) -> heed::Result<ReadTxn> {
+        self.check_room(Access::Read)?;
         match self.lmdb.clone().static_read_txn() {
             // Slots of killed processes stay taken until somebody looks (hazard 10).
             Err(heed::Error::Mdb(MdbError::ReadersFull)) => {
@@ -210,6 +221,10 @@ fn write_meta(lmdb: &Env<WithoutTls>, meta: impl FnOnce(Option<Meta>, u64) -> Me
 /// Maps the data file. Where the address space is limited (`ulimit -v`) the map shrinks until it
 /// fits; the map is never resized later, because that would need every transaction to stop.
 fn map(dir: &Path, map_bytes: u64) -> Result<Env<WithoutTls>> {
+    if let Some(floor) = Floor::of(dir)? {
+        // LMDB writes to its lock file, which it maps.
+        floor.check(Access::Read).map_err(|error| Error::io("open the store", error))?;
+    }
     let mut bytes = map_bytes;
     loop {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
@@ -231,6 +246,19 @@ fn map(dir: &Path, map_bytes: u64) -> Result<Env<WithoutTls>> {
     }
 }
 
+/// How much a store should map where the address space is limited: half of what is left, because the
+/// process needs some of it for itself. LMDB maps all of the data file in any case.
+pub(crate) fn mappable_bytes() -> u64 {
+    #[cfg(target_os = "linux")]
+    if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::As).current {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages = pages.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0_u64);
+        let used = pages.saturating_mul(rustix::param::page_size() as u64);
+        return (limit.saturating_sub(used) / 2).max(MIN_MAP_BYTES);
+    }
+    u64::MAX
+}
+
 fn is_out_of_memory(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::OutOfMemory
 }
@@ -241,7 +269,7 @@ pub(crate) fn lmdb_error(action: &str, error: heed::Error) -> Error {
         heed::Error::Io(source) => Error::io(format!("could not {action}"), source),
         heed::Error::Mdb(MdbError::MapFull) => Error::StoreFull,
         heed::Error::Mdb(MdbError::MapResized) => Error::MapOutgrown,
-        heed::Error::Mdb(MdbError::Panic) => Error::Poisoned("a meta page was not written".into()),
+        heed::Error::Mdb(MdbError::Panic) => Error::MetaNotWritten,
         heed::Error::Mdb(MdbError::VersionMismatch) => Error::FormatVersion(
             "lock.mdb was written by another version of LMDB: close every process that has this \
              store open, or give them the same version of commonhold"

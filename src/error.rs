@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::shortage::Shortage;
+
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -170,11 +172,14 @@ pub enum Error {
     )]
     MapOutgrown,
 
-    /// The disk is full.
-    #[error(
-        "no space left on the device that holds the store: free some and try again; nothing was written"
-    )]
-    NoSpace,
+    /// The last commit could not write its meta page, so LMDB refuses everything until the file is
+    /// mapped again. The store does that and goes on; callers see this only if it fails.
+    #[error("a meta page was not written: close every handle and open the store again")]
+    MetaNotWritten,
+
+    /// The disk, a quota or another limit of the system has no room for the write.
+    #[error("{0}; nothing was written")]
+    NoSpace(Shortage),
 
     /// The operating system reported an error.
     #[error("{action}: {source}")]
@@ -391,8 +396,8 @@ impl Error {
             Error::ReadOnly => Code::ReadOnly,
             Error::NotFound(_) => Code::NotFound,
             Error::StoreFull | Error::MapOutgrown => Code::StoreFull,
-            Error::NoSpace => Code::NoSpace,
-            Error::Io { .. } | Error::Poisoned(_) => Code::Io,
+            Error::NoSpace(_) => Code::NoSpace,
+            Error::Io { .. } | Error::Poisoned(_) | Error::MetaNotWritten => Code::Io,
             Error::Corrupt(_) | Error::Refused { .. } => Code::Corrupt,
             Error::FormatVersion(_) => Code::FormatVersion,
             Error::UnsafePath { .. } => Code::UnsafePath,
@@ -410,11 +415,17 @@ impl Error {
         }
     }
 
-    /// An operating system error, with what was being done. A full disk becomes [`Error::NoSpace`].
+    /// Whether the file has to be mapped again before anything else can be done.
+    pub(crate) fn needs_remap(&self) -> bool {
+        matches!(self, Error::MapOutgrown | Error::MetaNotWritten)
+    }
+
+    /// An operating system error, with what was being done. One that names a limit becomes
+    /// [`Error::NoSpace`].
     pub fn io(action: impl Into<String>, source: std::io::Error) -> Error {
-        match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace,
-            _ => Error::Io { action: action.into(), source },
+        match Shortage::of(&source) {
+            Some(shortage) => Error::NoSpace(shortage),
+            None => Error::Io { action: action.into(), source },
         }
     }
 }

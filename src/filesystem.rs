@@ -37,13 +37,36 @@ pub fn available_bytes(dir: &Path) -> Result<u64> {
     }
 }
 
+/// Whether the filesystem may need a new block to overwrite an old one, and kills who stores into a
+/// mapped page when there is none.
+pub(crate) fn needs_room_to_overwrite(dir: &Path) -> Result<bool> {
+    #[cfg(target_os = "linux")]
+    return kind_of(dir).map(copies_on_write);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = dir;
+        Ok(false)
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn unreliable_filesystem(dir: &Path) -> Result<Option<String>> {
+    Ok(unreliable_kind(kind_of(dir)?).map(str::to_owned))
+}
+
+/// The number of the kind of filesystem.
+#[cfg(target_os = "linux")]
+fn kind_of(dir: &Path) -> Result<u32> {
     let stat = rustix::fs::statfs(dir)
         .map_err(|error| Error::io("could not ask for the kind of filesystem", error.into()))?;
     // The kernel's numbers have 32 bits; the field is as wide as a word and may be negative.
-    let magic = (stat.f_type as u64 & 0xFFFF_FFFF) as u32;
-    Ok(unreliable_kind(magic).map(str::to_owned))
+    Ok((stat.f_type as u64 & 0xFFFF_FFFF) as u32)
+}
+
+/// btrfs, bcachefs and nilfs2 never overwrite; what lies below an overlayfs is not to be seen.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+fn copies_on_write(magic: u32) -> bool {
+    matches!(magic, 0x9123_683E | 0xCA45_1A4E | 0x0000_3434 | 0x794C_7630)
 }
 
 #[cfg(target_os = "macos")]
@@ -130,6 +153,8 @@ mod tests {
         for magic in [ext4, xfs, btrfs, tmpfs, overlayfs, zfs] {
             assert_eq!(unreliable_kind(magic), None);
         }
+        assert!([btrfs, overlayfs].into_iter().all(copies_on_write));
+        assert!(![ext4, xfs, tmpfs].into_iter().any(copies_on_write));
     }
 
     #[test]

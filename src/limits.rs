@@ -79,6 +79,22 @@ pub const MIN_MAP_BYTES: u64 = 16 * 1024 * 1024;
 /// before it frees old ones, and a full store would stay full.
 pub const REMOVAL_RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Room that commits leave free on filesystems that could kill the process without (shortage.rs),
+/// in bytes.
+pub const COMMIT_FLOOR_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The same for removals, which make room in the file.
+pub const REMOVAL_FLOOR_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The same for reads, which write to a slot of lock.mdb.
+pub const READ_FLOOR_BYTES: u64 = 2 * 1024 * 1024;
+
+/// With so much more than is needed free, the filesystem is not asked again for a while.
+pub const ROOM_ENOUGH_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long that while is, in milliseconds.
+pub const ROOM_ASKED_EVERY_MS: u64 = 5;
+
 /// How long an unused snapshot is kept for the next read, in milliseconds.
 pub const SNAPSHOT_KEPT_MS: u64 = 5;
 

@@ -119,9 +119,20 @@ fn damaged(what: impl Into<String>) -> PageError {
     PageError::Damaged(what.into())
 }
 
-/// Reads the meta page at an offset and checks all that can be told from it alone. LMDB itself
-/// checks the page flag, the magic number and the version only (`mdb_env_read_header`).
+/// Reads the meta page at an offset and checks what can be told from it alone, but for its last
+/// page ([`Meta::check_trees`]). LMDB itself checks the page flag, the magic number and the version
+/// only (`mdb_env_read_header`).
+///
+/// Where LMDB could not write a meta page it takes it back: it writes the old transaction id and
+/// the old last page over the new ones, and leaves the new roots (`mdb_env_write_meta`). Their
+/// pages are in the file, but may lie behind the last page.
 pub(crate) fn read_meta(file: &File, offset: u64) -> Result<Meta> {
+    let meta = parse_meta(file, offset)?;
+    let pages = file.metadata().map_err(PageError::Io)?.len() / meta.page_bytes;
+    meta.check_trees_within(meta.last_page.max(pages)).map(|()| meta)
+}
+
+fn parse_meta(file: &File, offset: u64) -> Result<Meta> {
     let mut bytes = [0; HEADER_BYTES + META_BYTES];
     read_exact_at(file, &mut bytes, offset)?;
     let short = || damaged("it is short");
@@ -191,19 +202,32 @@ impl Meta {
         if self.free.flags & !MDB_NOSUBDIR != MDB_INTEGERKEY || self.main.flags != 0 {
             return Err(damaged("it has unknown flags"));
         }
-        self.check_tree("its free list", self.free)?;
-        self.check_tree("its main tree", self.main)
+        Ok(())
+    }
+
+    /// Refuses trees that cannot be true of the file as the meta page describes it.
+    pub fn check_trees(&self) -> Result<()> {
+        self.check_trees_within(self.last_page)
     }
 
     /// Refuses what cannot be true of a tree in this file.
     pub fn check_tree(&self, name: &str, tree: Tree) -> Result<()> {
-        let inside = tree.root.is_none_or(|root| (META_PAGES..=self.last_page).contains(&root));
-        let sound = inside
-            && tree.root.is_none() == (tree.depth == 0)
-            && tree.depth <= MAX_DEPTH
-            && tree.pages() < self.last_page + 1;
-        if sound { Ok(()) } else { Err(damaged(format!("{name} cannot be true: {tree:?}"))) }
+        check_tree(name, tree, self.last_page)
     }
+
+    fn check_trees_within(&self, last_page: u64) -> Result<()> {
+        check_tree("its free list", self.free, last_page)?;
+        check_tree("its main tree", self.main, last_page)
+    }
+}
+
+fn check_tree(name: &str, tree: Tree, last_page: u64) -> Result<()> {
+    let inside = tree.root.is_none_or(|root| (META_PAGES..=last_page).contains(&root));
+    let sound = inside
+        && tree.root.is_none() == (tree.depth == 0)
+        && tree.depth <= MAX_DEPTH
+        && tree.pages() < last_page + 1;
+    if sound { Ok(()) } else { Err(damaged(format!("{name} cannot be true: {tree:?}"))) }
 }
 
 /// Reads a page of a tree and checks its header.

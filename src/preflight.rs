@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::location::{check_file, create_private_file};
 use crate::page::{self, Data, Meta, PageError};
+use crate::shortage::keep_in_place;
 
 /// Largest data file that may be left by a creation that was cut short before its first commit:
 /// two meta pages of the largest size.
@@ -89,6 +90,9 @@ pub fn preallocate_lock_file(dir: &Path, max_readers: u32, others_alive: bool) -
         return Ok(());
     }
     let mut file = create_private_file(&path)?;
+    if present == 0 {
+        keep_in_place(&file);
+    }
     let fill = |file: &mut File| {
         file.seek(SeekFrom::Start(present))?;
         file.write_all(&vec![0; (wanted - present) as usize])
@@ -163,6 +167,12 @@ fn read_metas(file: &File) -> Result<(Meta, Meta)> {
         .map_err(|error| page_error("meta page 1", error))?;
     if first.page_bytes != second.page_bytes {
         return Err(Error::Corrupt("the meta pages of data.mdb disagree on the page size".into()));
+    }
+    for (which, meta, other) in [("0", &first, &second), ("1", &second, &first)] {
+        // One that LMDB took back has the transaction id before that of the other.
+        if meta.txn_id.checked_add(1) != Some(other.txn_id) {
+            meta.check_trees().map_err(|error| page_error(&format!("meta page {which}"), error))?;
+        }
     }
     Ok((first, second))
 }

@@ -6,6 +6,7 @@
 //! does anybody wait for other processes; whoever holds one of the others is soon done.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -178,9 +179,16 @@ impl Shared {
         }
     }
 
-    /// Refuses all further writes until the store is opened again.
-    pub fn poison(&self, reason: String) {
-        lock(&self.poison).get_or_insert(reason);
+    /// Refuses all further writes until the store is opened again, if the system reported an error
+    /// that is not a matter of memory. Nobody knows how much of a commit that failed so reached the
+    /// disk, and a second fsync may report success for pages the kernel has dropped (hazard 19).
+    pub fn poison_by(&self, error: &Error) {
+        if let Error::Io { source, .. } = error
+            && source.raw_os_error().is_some()
+            && source.kind() != ErrorKind::OutOfMemory
+        {
+            lock(&self.poison).get_or_insert_with(|| error.to_string());
+        }
     }
 
     /// The present environment, for as long as the caller holds the writer's lock. Nobody else
@@ -197,7 +205,7 @@ impl Shared {
             let has_room = handles.by_name.len() < MAX_HANDLES && handles.environment.is_some();
             if has_room || handles.by_name.contains_key(name) {
                 match self.open_handle(&mut handles, name) {
-                    Err(Error::MapOutgrown) => outgrown = true,
+                    Err(error) if error.needs_remap() => outgrown = true,
                     opened => return opened,
                 }
             }
@@ -398,7 +406,7 @@ impl Shared {
             match reader.refresh(&mut state) {
                 Ok(()) => break state,
                 // A recycling that could not open the environment again leaves none behind.
-                Err(Error::MapOutgrown | Error::Closed) => {}
+                Err(Error::MapOutgrown | Error::MetaNotWritten | Error::Closed) => {}
                 Err(error) => return Err(error),
             }
             drop(state);

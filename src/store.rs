@@ -11,7 +11,7 @@ use crate::catalogue::CatalogueRow;
 use crate::changes::HistoryLimits;
 use crate::commit::{Committed, Work};
 use crate::deadline::Deadline;
-use crate::environment::{Environment, ReadTxn, data_file, lmdb_error};
+use crate::environment::{Environment, ReadTxn, data_file, lmdb_error, mappable_bytes};
 use crate::error::{Error, Result};
 use crate::expiry::{due_by_namespace, now_ms};
 use crate::gate::Gate;
@@ -220,8 +220,15 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         self.session.check_open()?;
         let writer = self.session.shared.lock_writer();
+        // A sync that failed is never tried again: the kernel may have dropped what it could not
+        // write, and report success.
+        self.session.shared.check_not_poisoned()?;
         let environment = self.session.shared.environment(&writer)?;
-        environment.lmdb.force_sync().map_err(|error| lmdb_error("sync", error))
+        environment.lmdb.force_sync().map_err(|error| {
+            let error = lmdb_error("sync", error);
+            self.session.shared.poison_by(&error);
+            error
+        })
     }
 
     /// Waits, at most `wait` or the busy timeout, for an advisory turn among all processes that ask for one. Writers
@@ -317,7 +324,7 @@ impl Session {
             let mut state = self.reader.lock();
             match self.reader.refresh(&mut state) {
                 Ok(()) => return Ok(state),
-                Err(Error::MapOutgrown) => {}
+                Err(error) if error.needs_remap() => {}
                 // A recycling could not open the environment again: try once more.
                 Err(Error::Closed) if self.check_open().is_ok() => {}
                 Err(error) => return Err(error),
@@ -434,7 +441,8 @@ fn open_directory(
     if role == Role::Guest && !others_alive {
         return Err(Error::NotFound(dir.to_owned()));
     }
-    let map_bytes = options.max_size.unwrap_or(DEFAULT_MAP_BYTES).max(MIN_MAP_BYTES / 16);
+    let wanted = options.max_size.unwrap_or(DEFAULT_MAP_BYTES);
+    let map_bytes = wanted.min(mappable_bytes()).max(MIN_MAP_BYTES / 16);
     let exists = preflight::check_data_file(dir, found.is_some(), others_alive)?;
     preflight::preallocate_lock_file(dir, MAX_READERS, others_alive)?;
     if matches!(exists, Found::Nothing) {

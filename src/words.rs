@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicU32;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use crate::shortage::keep_in_place;
+
 const PAGE_BYTES: usize = 4096;
 
 /// The mapped page.
@@ -38,6 +40,7 @@ impl Words {
 /// Writes the whole page before it is mapped: on a full disk the write fails, where a store into
 /// a mapped hole would kill the process (hazard 18).
 fn fill(mut file: &File, magic: &[u8; 8]) -> std::io::Result<()> {
+    keep_in_place(file);
     let mut page = [0; PAGE_BYTES];
     if let Some(start) = page.first_chunk_mut() {
         *start = *magic;

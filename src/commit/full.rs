@@ -1,4 +1,4 @@
-//! Commits to a store that has reached its largest size.
+//! Commits to a store that has reached its largest size, or whose disk has no room left.
 
 use super::{SWEEPER, Work};
 use crate::batch::Batch;
@@ -6,6 +6,7 @@ use crate::commit::Committed;
 use crate::environment::lmdb_error;
 use crate::error::{Error, Result};
 use crate::shared::{Shared, WriterState};
+use crate::shortage::Shortage;
 
 impl Shared {
     /// Commits to a store that has reached its largest size, if there is a way.
@@ -24,6 +25,41 @@ impl Shared {
         self.drop_history(writer)?;
         self.free_pages(writer)?;
         self.commit_work(writer, work)
+    }
+
+    /// Commits in the pages that the file has already, where the disk has no room for more.
+    pub(super) fn commit_without_room(
+        &self,
+        writer: &mut WriterState,
+        work: Work,
+        shortage: Shortage,
+    ) -> Result<Committed> {
+        if shortage == Shortage::Floor {
+            // It is the disk that needs room, not the file.
+            return Err(Error::NoSpace(shortage));
+        }
+        // Snapshots of this process may keep the pages that are needed.
+        self.release_snapshots();
+        match self.commit_work(writer, work) {
+            Err(Error::NoSpace(_)) => {}
+            result => return result,
+        }
+        // What makes room may itself find none. Then the commit below says so.
+        let cleared = self.sweep_locked(writer).and_then(|_| {
+            // Data comes before history, as where the store is full.
+            if self.has_history_to_drop(writer)? {
+                writer.drops_history = true;
+                let work = Work { agent: SWEEPER, batch: &Batch::new() };
+                let dropped = self.commit_work(writer, work);
+                writer.drops_history = false;
+                dropped?;
+            }
+            self.free_pages(writer)
+        });
+        match cleared {
+            Err(error) if !matches!(error, Error::NoSpace(_)) && !error.needs_remap() => Err(error),
+            _ => self.commit_work(writer, work),
+        }
     }
 
     fn has_history_to_drop(&self, writer: &WriterState) -> Result<bool> {
@@ -70,6 +106,6 @@ impl Shared {
     fn free_pages(&self, writer: &WriterState) -> Result<()> {
         self.release_snapshots();
         let environment = self.environment(writer)?;
-        environment.commit_nothing().map_err(|error| lmdb_error("commit", error))
+        environment.commit_nothing().map_err(|error| self.judge(lmdb_error("commit", error), 0))
     }
 }

@@ -22,6 +22,7 @@ use crate::limits::{
     MAX_BATCH_NAMESPACES, MAX_GROUP_BATCHES, MAX_GROUP_BYTES, MAX_GROUPED_MUTATIONS, MAX_VERSION,
 };
 use crate::shared::WriterState;
+use crate::shortage::Access;
 
 /// What became of a group in a transaction.
 pub(super) enum Applied {
@@ -94,6 +95,16 @@ impl<'a> Group<'a> {
     /// Bytes of the keys and values of all batches.
     pub fn bytes(&self) -> usize {
         self.works.iter().map(|work| work.batch.bytes()).sum()
+    }
+
+    /// What the batches together do to the disk.
+    pub fn access(&self) -> Access {
+        let removes = |work: &Work| work.batch.reserve_bytes() > 0;
+        if self.works.iter().all(removes) {
+            Access::Remove
+        } else {
+            Access::Write(self.bytes() as u64)
+        }
     }
 
     /// Whether a batch writes to a namespace, rather than only removing from it.

@@ -22,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::limits::MAX_AGENT_BYTES;
+use crate::shortage::keep_in_place;
 
 pub(super) const PAGE_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"chguard1";
@@ -63,6 +64,7 @@ impl Page {
         bytes.extend_from_slice(agent.as_bytes());
         bytes.resize(PAGE_BYTES, 0);
         file.set_len(0)?;
+        keep_in_place(file);
         file.write_all(&bytes)?;
         let map = MmapOptions::new().len(PAGE_BYTES).map_raw(file)?;
         Ok(Page { map, taken: AtomicU64::new(0) })

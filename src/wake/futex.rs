@@ -19,6 +19,7 @@ use rustix::thread::futex::{self, Flags, Timespec};
 use super::Ticket;
 use crate::error::{Error, Result};
 use crate::location::create_private_file;
+use crate::shortage::{Access, Floor};
 use crate::words::Words;
 
 const MAGIC: &[u8; 8] = b"chwake01";
@@ -28,6 +29,8 @@ const WAITING_AT: usize = 128;
 
 pub(super) struct Futex {
     words: Words,
+    /// Where there is one, nothing is stored while next to no room is left.
+    floor: Option<Floor>,
 }
 
 impl Futex {
@@ -35,7 +38,7 @@ impl Futex {
         let file = create_private_file(&dir.join("wake"))?;
         let words = Words::open(&file, MAGIC)
             .map_err(|error| Error::io("could not open the wake-up file", error))?;
-        Ok(Futex { words })
+        Ok(Futex { words, floor: Floor::of(dir)? })
     }
 
     pub fn notify(&self) {
@@ -48,7 +51,10 @@ impl Futex {
 
     pub fn announce(&self) -> Ticket {
         let ticket = Ticket(self.sequence().load(Ordering::SeqCst));
-        self.waiting().store(1, Ordering::SeqCst);
+        // Where it may not be stored that somebody waits, the caller looks again in a second.
+        if self.has_room() {
+            self.waiting().store(1, Ordering::SeqCst);
+        }
         fence(Ordering::SeqCst);
         ticket
     }
@@ -62,10 +68,16 @@ impl Futex {
 
     pub fn interrupt(&self) {
         // Cleared first: who announces itself from now on is woken by the next commit.
-        self.waiting().store(0, Ordering::SeqCst);
-        self.sequence().fetch_add(1, Ordering::SeqCst);
+        if self.has_room() {
+            self.waiting().store(0, Ordering::SeqCst);
+            self.sequence().fetch_add(1, Ordering::SeqCst);
+        }
         // Can only fail for a bad address.
         let _ = futex::wake(self.sequence(), Flags::empty(), i32::MAX.cast_unsigned());
+    }
+
+    fn has_room(&self) -> bool {
+        self.floor.as_ref().is_none_or(|floor| floor.check(Access::Read).is_ok())
     }
 
     fn sequence(&self) -> &AtomicU32 {
