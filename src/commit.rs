@@ -20,6 +20,7 @@ use crate::batch::{Batch, Outcome};
 use crate::deadline::Deadline;
 use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
+use crate::reserve;
 use crate::shared::{Shared, WriterState};
 use crate::shortage::Shortage;
 use crate::weakened;
@@ -137,6 +138,10 @@ impl Shared {
     fn commit_passed(&self, writer: &mut WriterState, work: Work) -> Result<Committed> {
         self.check_not_poisoned()?;
         self.prepare(work.batch.writes_expiry());
+        if self.owes_reserve.load(Ordering::Relaxed) && work.batch.reserve_bytes() == 0 {
+            let has_reserve = reserve::fill(self.dir()).unwrap_or(false);
+            self.owes_reserve.store(!has_reserve, Ordering::Relaxed);
+        }
         match self.commit_work(writer, work) {
             Err(Error::StoreFull) => self.commit_to_full(writer, work),
             Err(Error::NoSpace(shortage)) => self.commit_without_room(writer, work, shortage),

@@ -35,6 +35,7 @@ mod queue;
 mod range;
 mod reader;
 mod record;
+mod reserve;
 mod scan;
 mod shared;
 mod sharing;

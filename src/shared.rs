@@ -80,6 +80,8 @@ pub(crate) struct Shared {
     poison: Mutex<Option<String>>,
     /// Whether this process ever wrote: only writers sweep.
     pub has_written: AtomicBool,
+    /// Whether the next write should see to the room for removals (reserve.rs).
+    pub owes_reserve: AtomicBool,
     /// Whether the maintenance thread should look for expired entries before long.
     pub owes_sweep: AtomicBool,
     /// Whether it should do so at once.
@@ -119,6 +121,7 @@ impl Shared {
             writer_thread: WriterThread::default(),
             poison: Mutex::default(),
             has_written: AtomicBool::new(false),
+            owes_reserve: AtomicBool::new(true),
             owes_sweep: AtomicBool::new(false),
             owes_sweep_now: AtomicBool::new(false),
             may_write: AtomicBool::new(false),

@@ -1,10 +1,13 @@
 //! Commits to a store that has reached its largest size, or whose disk has no room left.
 
+use std::sync::atomic::Ordering;
+
 use super::{SWEEPER, Work};
 use crate::batch::Batch;
 use crate::commit::Committed;
 use crate::environment::lmdb_error;
 use crate::error::{Error, Result};
+use crate::reserve;
 use crate::shared::{Shared, WriterState};
 use crate::shortage::Shortage;
 
@@ -43,6 +46,14 @@ impl Shared {
         match self.commit_work(writer, work) {
             Err(Error::NoSpace(_)) => {}
             result => return result,
+        }
+        let makes_room = work.batch.reserve_bytes() > 0;
+        if makes_room && shortage != Shortage::FileSize && reserve::release(self.dir()) {
+            let result = self.commit_work(writer, work);
+            self.owes_reserve.store(true, Ordering::Relaxed);
+            if !matches!(result, Err(Error::NoSpace(_))) {
+                return result;
+            }
         }
         // What makes room may itself find none. Then the commit below says so.
         let cleared = self.sweep_locked(writer).and_then(|_| {
