@@ -23,6 +23,7 @@ const needsCompiler = { skip: skip(), timeout: 60_000 }
 const EIO = 5
 const ENOSPC = 28
 const EROFS = 30
+const EDQUOT = 122
 
 /** Starts the agent over a disk that fails, and gives what the tests need of it. */
 function startPoisoned (t, fault) {
@@ -74,10 +75,17 @@ for (const [what, fault] of [
     })
 }
 
-for (const fault of [`write ${ENOSPC}`, `sync ${ENOSPC}`, `meta ${ENOSPC}`]) {
-  test(`a full disk (${fault}) is no reason to open the store again`, needsCompiler, async (t) => {
+for (const [what, fault, text] of [
+  ['full disk, met by a page', `write ${ENOSPC}`, /no space left/],
+  ['full disk, met by a sync', `sync ${ENOSPC}`, /no space left/],
+  ['full disk, met by a meta page', `meta ${ENOSPC}`, /no space left/],
+  ['quota', `write ${EDQUOT}`, /quota/]
+]) {
+  test(`a ${what} is no reason to open the store again`, needsCompiler, async (t) => {
     const { args, agent } = startPoisoned(t, fault)
-    assert.equal((await agent.next()).first.code, 'ERR_NO_SPACE')
+    const { first } = await agent.next()
+    assert.equal(first.code, 'ERR_NO_SPACE', first.message)
+    assert.match(first.message, text)
     assert.deepEqual(await agent.next(), { reads: { value: [1, { a: 1, b: 2 }, 1] } })
     agent.tell('go on')
     await agent.next()

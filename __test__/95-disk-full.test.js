@@ -8,8 +8,10 @@ const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
 const path = require('node:path')
+const { openStore } = require('..')
 const { startAgent } = require('./support/agents')
 const { fillBut, fillUp, kinds, makeDisk, makeRoom, whyNot } = require('./support/disks')
+const { rejectsCode, temporaryStore } = require('./support/store')
 
 const megabyte = 1024 * 1024
 const room = (kind) => (copiesOnWrite(kind) ? 16 : 4) * megabyte
@@ -89,6 +91,47 @@ for (const kind of kinds) {
       const again = startAgent(t, 'fill', { ...args, only: 'check' })
       assert.deepEqual(await again.all(), [{ found: full.acknowledged, wrong: 0 }])
     })
+
+  test(`${kind} filled by two processes at once: neither loses anything`, needsDisk, async (t) => {
+    const disk = makeDisk(t, kind)
+    const ballast = path.join(disk, 'ballast')
+    fillBut(ballast, (copiesOnWrite(kind) ? 15 : 6) * megabyte)
+    const args = { path: path.join(disk, 'store'), size: 5000, batch: 3 }
+    const agents = ['a', 'b'].map((namespace) => startAgent(t, 'fill', { ...args, namespace }))
+    const counts = await Promise.all(agents.map(async (agent) => {
+      const full = await agent.next()
+      assert.equal(full?.code, 'ERR_NO_SPACE', JSON.stringify(full))
+      assert.deepEqual(await agent.next(), { found: full.acknowledged, wrong: 0 })
+      await agent.next()
+      return full.acknowledged
+    }))
+    makeRoom(ballast, room(kind))
+    for (const [index, agent] of agents.entries()) {
+      agent.tell('there is space again')
+      assert.deepEqual(await agent.next(), { wrote: true })
+      const [{ found, wrong }] = await agent.all()
+      assert.ok(wrong === 0 && found >= counts[index], `${found} ${wrong} ${counts[index]}`)
+      await endsWell(agent)
+    }
+  })
+
+  test(`a backup to a full ${kind} fails, and leaves nothing behind`, needsDisk, async (t) => {
+    const disk = makeDisk(t, kind)
+    const store = temporaryStore(t)
+    store.set('key', Buffer.alloc(4 * megabyte, 1))
+    fillBut(path.join(disk, 'ballast'), 2 * megabyte)
+    const copy = path.join(disk, 'copy')
+    for (const compact of [false, true]) {
+      await rejectsCode(store.backup(copy, { compact }), 'ERR_NO_SPACE')
+      assert.deepEqual(fs.readdirSync(copy), [])
+    }
+    store.set('key', 'the store itself goes on')
+    makeRoom(path.join(disk, 'ballast'), room(kind))
+    await store.backup(copy)
+    const restored = openStore(copy)
+    t.after(() => restored.close())
+    assert.equal(restored.get('key'), 'the store itself goes on')
+  })
 
   test(`a new store on a full ${kind} is ERR_NO_SPACE, not a crash`, needsDisk, async (t) => {
     const disk = makeDisk(t, kind)

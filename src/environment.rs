@@ -241,6 +241,11 @@ fn map(dir: &Path, map_bytes: u64) -> Result<Env<WithoutTls>> {
             Err(heed::Error::Io(error)) if is_out_of_memory(&error) && bytes > MIN_MAP_BYTES => {
                 bytes /= 2;
             }
+            Err(heed::Error::Io(error)) if is_out_of_memory(&error) => {
+                let action = "could not map the store: it needs more address space than this \
+                              process may have (ulimit -v), or memory has run out";
+                return Err(Error::io(action, error));
+            }
             Err(error) => return Err(lmdb_error("open the store", error)),
         }
     }

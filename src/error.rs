@@ -161,7 +161,7 @@ pub enum Error {
 
     /// The store has grown to its maximum size.
     #[error(
-        "the store has reached its largest size: delete what is no longer needed, or open it with a larger maxSize (stats().maxBytes is the present one); nothing was written"
+        "the store has reached its largest size: delete what is no longer needed, or open it with a larger maxSize (stats().maxBytes is the present one; ulimit -v limits it, too); nothing was written"
     )]
     StoreFull,
 

@@ -7,7 +7,7 @@ const { openStore } = require('../..')
 const { args, hear, outcome, say } = require('../support/agent')
 
 const store = openStore(args.path)
-const namespace = store.useNamespace('n')
+const namespace = store.useNamespace(args.namespace ?? 'n')
 const value = (n) => `${n} `.repeat(Math.ceil(args.size / 8)).slice(0, args.size)
 const present = new Set(Array.from(namespace.keys(), (key) => Number(key.slice(4))))
 
@@ -16,7 +16,7 @@ function write (n) {
   const numbers = Array.from({ length: args.batch }, (_, index) => n + index)
   if (args.kind === 'transaction') {
     store.transaction((tx) => {
-      for (const each of numbers) tx.useNamespace('n').set(`key ${each}`, value(each))
+      for (const each of numbers) tx.useNamespace(namespace.name).set(`key ${each}`, value(each))
     })
   } else if (args.batch === 1) namespace.set(`key ${n}`, value(n))
   else namespace.setMany(numbers.map((each) => [`key ${each}`, value(each)]))
