@@ -7,10 +7,12 @@
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const { spawnSync } = require('node:child_process')
+const fs = require('node:fs')
 const path = require('node:path')
 const { openStore } = require('..')
 const { startAgent } = require('./support/agents')
-const { temporaryDirectory } = require('./support/store')
+const { makeDisk, whyNot } = require('./support/disks')
+const { temporaryDirectory, temporaryStore, throwsCode } = require('./support/store')
 
 const source = path.join(__dirname, 'support', 'failing-disk.c')
 
@@ -97,3 +99,38 @@ for (const [what, fault, text] of [
     assert.deepEqual(store.useNamespace('n').getAll(), { a: 4, b: 2 })
   })
 }
+
+test('a filesystem that stops under a store: writes are refused, reads go on', {
+  skip: whyNot('ext4'), timeout: 60_000
+}, async (t) => {
+  const disk = makeDisk(t, 'ext4')
+  const args = { path: path.join(disk, 'store'), size: 1000, batch: 1, pauseAfter: 50 }
+  const agent = startAgent(t, 'fill', args)
+  assert.deepEqual(await agent.next(), { paused: 50 })
+  // As ext4 does itself when it finds a fault: the journal ends, nothing is written any more.
+  spawnSync('mount', ['-o', 'remount,abort', disk])
+  agent.tell('go on')
+  const { code, message, acknowledged } = await agent.next()
+  assert.deepEqual([code, acknowledged], ['ERR_IO', 50], message)
+  assert.deepEqual(await agent.next(), { found: 50, wrong: 0 })
+  assert.equal((await agent.next()).removed, 'ERR_IO')
+  agent.tell('there is no more')
+  assert.match((await agent.next()).message, /open the store again/)
+  assert.deepEqual(await agent.all(), [{ found: 50, wrong: 0 }])
+  const { signal, stderr } = await agent.exited
+  assert.equal(signal, null, stderr)
+})
+
+test('a store that is removed while it is open refuses to write', { timeout: 60_000 }, (t) => {
+  const store = temporaryStore(t)
+  store.set('key', 'value')
+  fs.rmSync(store.path, { recursive: true })
+  assert.equal(store.get('key'), 'value', 'what is mapped can be read')
+  throwsCode(() => store.set('key', 'lost'), 'ERR_INVALID_OPTION', { message: /was removed/ })
+  throwsCode(() => openStore(store.path), 'ERR_INVALID_OPTION', { message: /was removed/ })
+  store.close()
+  const again = openStore(store.path)
+  t.after(() => again.close())
+  assert.equal(again.get('key'), undefined, 'a new one')
+  again.set('key', 'new')
+})

@@ -116,6 +116,10 @@ impl Shared {
             self.check_not_poisoned()?;
             let gate = self.gate()?;
             let passage = gate.pass(deadline)?;
+            if !gate.is_in_place() {
+                // What is written now would be gone with the last process that has it open.
+                self.check_in_place()?;
+            }
             let mut writer = self.lock_writer();
             self.check_not_poisoned()?;
             match write(&mut writer) {

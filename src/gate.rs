@@ -78,6 +78,15 @@ impl Gate {
         }
     }
 
+    /// Whether the gate still has a name. One that has none was removed, and the store with it.
+    pub fn is_in_place(&self) -> bool {
+        #[cfg(unix)]
+        if let Ok(metadata) = self.file.metadata() {
+            return std::os::unix::fs::MetadataExt::nlink(&metadata) > 0;
+        }
+        true
+    }
+
     /// Waits for the other threads of this process. One of them may wait for another process
     /// longer than this one wants to.
     fn come_to_the_door(&self, deadline: &Deadline) -> Result<Passage<'_>> {
