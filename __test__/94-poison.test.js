@@ -34,7 +34,8 @@ function startPoisoned (t, fault) {
   const { status, stderr } =
     spawnSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source], { encoding: 'utf8' })
   assert.equal(status, 0, stderr)
-  const args = { path: path.join(directory, 'store'), control: path.join(directory, 'fault'), fault }
+  const control = path.join(directory, 'fault')
+  const args = { path: path.join(directory, 'store'), control, fault }
   const env = { ...process.env, LD_PRELOAD: library, FAILING_DISK: args.control }
   return { args, agent: startAgent(t, 'poisoned', args, { env }) }
 }

@@ -72,7 +72,7 @@ for (const [kind, flag, mount, prepare] of [
   })
 }
 
-test('a limit on the size of a file is ERR_NO_SPACE, not a signal, and it goes on once it is raised',
+test('a limit on the size of a file is ERR_NO_SPACE, no signal, and it goes on once it is raised',
   { skip: lacks('prlimit'), timeout: 60_000 }, async (t) => {
     for (const [size, batch] of [[1000, 1], [20_000, 1], [60_000, 5]]) {
       const directory = path.join(temporaryDirectory(t), 'store')

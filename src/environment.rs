@@ -251,8 +251,8 @@ fn map(dir: &Path, map_bytes: u64) -> Result<Env<WithoutTls>> {
     }
 }
 
-/// How much a store should map where the address space is limited: half of what is left, because the
-/// process needs some of it for itself. LMDB maps all of the data file in any case.
+/// How much a store should map where the address space is limited: half of what is left, because
+/// the process needs some of it for itself. LMDB maps all of the data file in any case.
 pub(crate) fn mappable_bytes() -> u64 {
     #[cfg(target_os = "linux")]
     if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::As).current {

@@ -78,7 +78,7 @@ impl Pin {
         let read = || {
             let first = read_meta(file, 0).ok()?;
             let meta = if id & 1 == 0 { first } else { read_meta(file, first.page_bytes).ok()? };
-            (meta.txn_id == id).then_some(meta)
+            (meta.txn_id == id && meta.check_trees().is_ok()).then_some(meta)
         };
         let meta = read()?;
         let is_recent = self.environment.environment.newest_txn() as u64 <= id + 1;
