@@ -77,13 +77,14 @@ impl Shortage {
         if file_size_limit().is_some_and(|limit| present.saturating_add(needed) > limit) {
             return Some(Shortage::FileSize);
         }
-        match allocate(dir, needed) {
-            Ok(()) => None,
-            Err(error) => Shortage::of(&error).or_else(|| {
-                // The filesystem cannot be asked for so much at once.
+        let error = allocate(dir, needed).err()?;
+        match Shortage::of(&error) {
+            Some(met @ (Shortage::Disk | Shortage::Quota)) => Some(met),
+            // The filesystem cannot be asked so, or not for so much at once.
+            _ => {
                 let is_full = available_bytes(dir).is_ok_and(|available| available < needed);
                 is_full.then_some(Shortage::Disk)
-            }),
+            }
         }
     }
 }
@@ -227,7 +228,7 @@ mod tests {
         const { assert!(READ_FLOOR_BYTES < REMOVAL_FLOOR_BYTES) };
         const { assert!(REMOVAL_FLOOR_BYTES < COMMIT_FLOOR_BYTES) };
         let floor = Floor { dir: dir.path().to_owned(), ..floor };
-        floor.asked_at_ms.store(0, Ordering::Relaxed);
+        floor.available_bytes.store(0, Ordering::Relaxed);
         assert!(floor.check(Access::Read).is_ok());
         assert!(floor.check(Access::Write(1 << 60)).is_err(), "more than any disk has");
     }
