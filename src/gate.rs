@@ -25,6 +25,7 @@ use crate::error::{Error, Holder, Result};
 use crate::guard;
 use crate::location::create_private_file;
 use crate::shared::lock;
+use crate::shortage::{Access, Floor};
 
 #[cfg(target_os = "linux")]
 use futex::Line;
@@ -36,6 +37,8 @@ pub(crate) struct Gate {
     dir: PathBuf,
     file: File,
     line: Line,
+    /// Where there is one, nobody passes while next to no room is left: writer.lock is mapped.
+    floor: Option<Floor>,
     /// Whether a thread of this process stands in the gate or before it: a flock does not tell
     /// the threads of one process apart.
     occupied: Mutex<bool>,
@@ -56,11 +59,14 @@ impl Gate {
         let line =
             Line::open(&file).map_err(|error| Error::io("could not open writer.lock", error))?;
         let (occupied, freed) = (Mutex::new(false), Condvar::new());
-        Ok(Gate { dir: dir.to_owned(), file, line, occupied, freed })
+        Ok(Gate { dir: dir.to_owned(), file, line, floor: Floor::of(dir)?, occupied, freed })
     }
 
     /// Waits until nobody else writes. The caller holds no other lock of the store.
     pub fn pass(&self, deadline: &Deadline) -> Result<Passage<'_>> {
+        if let Some(floor) = &self.floor {
+            floor.check(Access::Read).map_err(|error| Error::io("pass writer.lock", error))?;
+        }
         let mut passage = self.come_to_the_door(deadline)?;
         if !self.line.wait(deadline, || self.try_lock())? {
             return Err(self.busy(deadline));
