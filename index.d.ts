@@ -42,15 +42,29 @@ export interface OpenOptions {
    */
   agent?: string
   /**
-   * When a write is on the disk. 'strict': when it returns; the only mode so far.
+   * When a write is on the disk. 'strict': when it returns. 'relaxed': within `flushInterval`; it
+   * is visible to every process when it returns. A killed process loses nothing, a power cut loses
+   * at most the last interval, and the store is never corrupt. On platforms other than Linux
+   * 'relaxed' is as 'strict'. Stores of both modes may be open at once, in one process too.
    *
    * Default: 'strict'.
    *
    * Errors: ERR_INVALID_OPTION for another mode.
    *
-   * @example openStore({ durability: 'strict' })
+   * @example openStore({ durability: 'relaxed' })
    */
-  durability?: 'strict'
+  durability?: 'strict' | 'relaxed'
+  /**
+   * Milliseconds between flushes under 'relaxed'. Where several stores of a process are open at one
+   * path the smallest counts.
+   *
+   * Default: 100. From 1 to 60,000.
+   *
+   * Errors: ERR_INVALID_OPTION where it is not an integer in this range.
+   *
+   * @example openStore({ durability: 'relaxed', flushInterval: 1000 })
+   */
+  flushInterval?: number
   /**
    * Largest size the store may grow to, in bytes: address space, not memory or disk. A write that
    * needs more throws ERR_STORE_FULL.
@@ -438,8 +452,10 @@ export interface DataStore {
   transaction<R>(fn: (tx: Transaction) => NoPromise<R>): R
 
   /**
-   * Waits until everything written so far is on the disk. Writes are when they return, so this is
-   * for code that must not depend on it.
+   * Waits until everything written so far, by any process, is on the disk. Strict writes are when
+   * they return; this is for relaxed ones.
+   *
+   * Errors: ERR_BUSY, ERR_IO.
    *
    * @example store.flush()
    */
@@ -1224,6 +1240,30 @@ export interface StoreStats {
   lastVersion: number
   /** The live processes that have the store open. */
   processes: ProcessStats[]
+  /** Absent as long as nobody has written with durability 'relaxed'. */
+  checkpoint?: CheckpointStats
+  /** What the newest recovery from a power cut took back; absent if there was none. */
+  recovery?: RecoveryStats
+}
+
+/** The newest commit of which relaxed writers know that it is on the disk. */
+export interface CheckpointStats {
+  /** Its version. */
+  version: number
+  /** When that was made sure. */
+  at: Date
+}
+
+/** A store that has gone back to a checkpoint. */
+export interface RecoveryStats {
+  /** How many commits were lost at least. */
+  commits: number
+  /** The version of the commit that the store went back to. */
+  version: number
+  /** When that commit was known to be on the disk: what was written later may be lost. */
+  since: Date
+  /** When the store was recovered. */
+  at: Date
 }
 
 /** A live process that has the store open. */

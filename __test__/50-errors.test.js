@@ -106,12 +106,6 @@ test('setMany has no ifVersion: many keys have many versions', (t) => {
 test('what later releases add is absent or refused, not half there', (t) => {
   const { store } = setting(t)
   for (const name of ['async']) assert.equal(name in store, false, name)
-  const path = temporaryDirectory(t)
-  for (const option of ['durability', 'flushInterval']) {
-    throwsCode(() => openStore({ path, [option]: 5 }), 'ERR_INVALID_OPTION', {
-      message: new RegExp(option)
-    })
-  }
 })
 
 test('options of a wrong type or range are refused', (t) => {

@@ -56,8 +56,11 @@ exactly<DataStore>()(dataStore)
 openStore(5)
 // @ts-expect-error misspelled
 openStore({ readonly: true })
-// @ts-expect-error not built yet
-openStore({ durability: 'relaxed' })
+exactly<DataStore>()(openStore({ durability: 'relaxed', flushInterval: 50 }))
+exactly<Date | undefined>()(openStore().stats().recovery?.since)
+exactly<number | undefined>()(openStore().stats().checkpoint?.version)
+// @ts-expect-error not a mode
+openStore({ durability: 'lazy' })
 openStore({ busyTimeout: 5 })
 // @ts-expect-error milliseconds
 openStore({ busyTimeout: '5s' })

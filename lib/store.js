@@ -17,11 +17,12 @@ native.setErrorMaker(makeError)
 for (const code of native.retryableCodes().split(' ')) retryableCodes.add(code)
 
 const OPEN_OPTIONS = [
-  'path', 'agent', 'durability', 'maxSize', 'busyTimeout', 'readOnly', 'history'
+  'path', 'agent', 'durability', 'flushInterval', 'maxSize', 'busyTimeout', 'readOnly', 'history'
 ]
 const HISTORY_OPTIONS = ['maxBytes', 'maxAge']
 const MIN_HISTORY_BYTES = 64 * 1024
 const MIN_SIZE = 1024 * 1024
+const MAX_FLUSH_INTERVAL = 60_000
 const DEFAULT_NAMESPACE = 'default'
 
 class DataStore {
@@ -115,7 +116,13 @@ class DataStore {
   }
 
   stats () {
-    return JSON.parse(native.stats(this.#handle()))
+    const { checkpoint, recovery, ...stats } = JSON.parse(native.stats(this.#handle()))
+    if (checkpoint !== null) stats.checkpoint = { ...checkpoint, at: new Date(checkpoint.at) }
+    if (recovery !== null) {
+      const [since, at] = [new Date(recovery.since), new Date(recovery.at)]
+      stats.recovery = { ...recovery, since, at }
+    }
+    return stats
   }
 
   close () {
@@ -138,12 +145,9 @@ class DataStore {
 /** The arguments of the native `open`. */
 function checkOpenOptions (options) {
   if (typeof options === 'string') options = { path: options }
-  const { path: directory, agent, durability, maxSize, busyTimeout, readOnly, history } =
-    checkOptions(options, OPEN_OPTIONS, 'openStore')
+  const checked = checkOptions(options, OPEN_OPTIONS, 'openStore')
+  const { path: directory, agent, maxSize, busyTimeout, readOnly, history } = checked
   const { maxBytes, maxAge } = checkOptions(history, HISTORY_OPTIONS, "openStore's history")
-  if (durability !== undefined && durability !== 'strict') {
-    throw typeError('ERR_INVALID_OPTION', "durability is 'strict', the only mode so far")
-  }
   if (checkString(directory, 'path') === '' || directory?.includes('\0')) {
     throw new DataStoreError('ERR_INVALID_OPTION', 'path is empty or contains U+0000')
   }
@@ -154,8 +158,19 @@ function checkOpenOptions (options) {
     checkBoolean(readOnly, 'readOnly') ?? false,
     checkInteger(maxBytes, 'history.maxBytes', MIN_HISTORY_BYTES, Number.MAX_SAFE_INTEGER) ?? -1,
     checkInteger(maxAge, 'history.maxAge (milliseconds)', 1, Number.MAX_SAFE_INTEGER) ?? -1,
-    checkInteger(busyTimeout, 'busyTimeout (milliseconds)', 0, Number.MAX_SAFE_INTEGER) ?? -1
+    checkInteger(busyTimeout, 'busyTimeout (milliseconds)', 0, Number.MAX_SAFE_INTEGER) ?? -1,
+    ...checkDurability(checked)
   ]
+}
+
+/** Whether relaxed, and the interval between flushes or -1. */
+function checkDurability ({ durability, flushInterval }) {
+  if (durability !== undefined && durability !== 'strict' && durability !== 'relaxed') {
+    throw typeError('ERR_INVALID_OPTION', "durability is 'strict' or 'relaxed'")
+  }
+  const name = 'flushInterval (milliseconds)'
+  const interval = checkInteger(flushInterval, name, 1, MAX_FLUSH_INTERVAL) ?? -1
+  return [durability === 'relaxed', interval]
 }
 
 /** $COMMONHOLD_AGENT, else the name of the script. */

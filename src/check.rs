@@ -91,7 +91,6 @@ fn attempt(dir: &Path, findings: Findings, may_join: bool) -> Result<(CheckRepor
     let mut walk = Walk { findings, ..Walk::default() };
     let Files { data, marker, is_known_format } = files::open(dir, &mut walk.findings)?;
     let Some(file) = data else { return Ok((walk.report(dir.to_owned(), false), true)) };
-    // A store that has to be taken back to a checkpoint before it is opened would be noticed here.
     let source = Source::choose(dir, &file, may_join, &mut walk.findings)?;
     // Only now: the file may have grown with the commit that is walked.
     let failed = |error| Error::io("could not read data.mdb", error);

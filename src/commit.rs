@@ -17,6 +17,7 @@ use heed::{CommitOrAbort, CommitToken, OnCommit, RwTxn};
 use self::group::{Applied, Group};
 pub(crate) use self::sweep::Swept;
 use crate::batch::{Batch, Outcome};
+use crate::checkpoint::Durability;
 use crate::deadline::Deadline;
 use crate::environment::{Database, Environment, Handle, lmdb_error};
 use crate::error::{Error, Result};
@@ -40,6 +41,7 @@ pub(crate) struct Work<'a> {
     /// Stamped on what is written.
     pub agent: &'a str,
     pub batch: &'a Batch<'a>,
+    pub durability: Durability,
 }
 
 /// The agent of sweeps. Removals leave no trace of it.
@@ -181,6 +183,8 @@ impl Shared {
     fn commit_once(&self, writer: &mut WriterState, group: &Group) -> Result<Applied> {
         let (mut handles, found) = self.handles_for_writer(writer, group.namespaces())?;
         let environment = Arc::clone(handles.environment()?);
+        let durability = group.durability();
+        self.prepare_commit(writer, &environment, durability)?;
         let result = if found.iter().all(Option::is_some) {
             // Nothing is created: other threads may open handles while this one writes.
             drop(handles);
@@ -199,10 +203,14 @@ impl Shared {
             Failure::Ours(error) => self.judge(error, group.bytes()),
             Failure::Commit(error) => self.judge(lmdb_error("commit", error), group.bytes()),
         })?;
-        if applied.is_commit() && !weakened::skips("wake") {
+        if !applied.is_commit() {
+            return Ok(applied);
+        }
+        let completed = self.complete_commit(writer, &environment, durability, group.bytes());
+        if !weakened::skips("wake") {
             self.wake.notify();
         }
-        Ok(applied)
+        completed.map(|()| applied)
     }
 
     /// Decides what the failure of a commit of so many bytes means for the writes to come.

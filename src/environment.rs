@@ -7,11 +7,15 @@
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Env, EnvOpenOptions, MdbError, RoTxn, WithoutTls};
+use heed::{
+    CommitOrAbort, Env, EnvFlags, EnvOpenOptions, FlagSetMode, MdbError, RoTxn, WithoutTls,
+};
 
 use crate::changes;
 use crate::error::{Error, Result};
-use crate::limits::{MAX_DATABASES, MAX_READERS, MIN_MAP_BYTES, VERSION_JUMP};
+use crate::limits::{
+    MAX_DATABASES, MAX_READERS, MIN_MAP_BYTES, REMOVAL_RESERVE_BYTES, VERSION_JUMP,
+};
 use crate::record::{seal, u64_at, unseal};
 use crate::shortage::{Access, Floor};
 
@@ -113,6 +117,35 @@ impl Environment {
             store_id: store_id.to_owned(),
             version_base: last_version + VERSION_JUMP - txn_id,
         })
+    }
+
+    /// Has the versions of a store that went back in time jump past all that were lost, and its
+    /// history forgotten; synced.
+    pub fn jump_versions(dir: &Path, map_bytes: u64) -> Result<()> {
+        let lmdb = map(dir, map_bytes.saturating_add(REMOVAL_RESERVE_BYTES))?;
+        let txn = lmdb.read_txn().map_err(|error| lmdb_error("begin", error))?;
+        let meta = lmdb
+            .open_databases_and_commit(txn, |opener, txn| {
+                let database = opener.open_database::<Bytes, Bytes>(txn, Some(META))?;
+                let row = database.map(|database| database.get(txn, META_KEY)).transpose()?;
+                heed::Result::Ok(CommitOrAbort::<(), _>::Abort(Meta::decode(row.flatten())))
+            })
+            .map_err(|error| lmdb_error("read the store's identity", error))?;
+        let Some(Meta { store_id, version_base }) = meta.abort().transpose()? else {
+            return Err(Error::Corrupt("the store has lost its identity".into()));
+        };
+        let version_base = version_base + VERSION_JUMP;
+        write_meta(&lmdb, |_, _| Meta { store_id, version_base })
+    }
+
+    /// Whether commits wait until they are on the disk, as they do at first. The caller holds the
+    /// writer's lock.
+    pub fn set_synced(&self, is_synced: bool) -> heed::Result<()> {
+        let mode = if is_synced { FlagSetMode::Disable } else { FlagSetMode::Enable };
+        // SAFETY: heed asks that one thread at a time calls this, and the writer's lock is held.
+        // LMDB looks at this flag only in a commit (`mdb_env_sync0`, `mdb_env_write_meta`), under
+        // the same lock. What an unsynced commit may lose, checkpoint.rs makes good.
+        unsafe { self.lmdb.set_flags(EnvFlags::NO_SYNC, mode) }
     }
 
     /// Begins a read transaction on the newest commit.

@@ -15,6 +15,7 @@ mod batch;
 mod catalogue;
 mod changes;
 mod check;
+mod checkpoint;
 mod commit;
 mod deadline;
 mod environment;
@@ -62,6 +63,7 @@ pub use changes::{ChangeKind, HistoryLimits};
 pub use check::{
     CheckFigures, CheckReport, CheckStatus, Problem, ProblemKind, check, crash_report,
 };
+pub use checkpoint::{Checkpoint, Durability, Recovery};
 pub use commit::Committed;
 pub use error::{Code, Error, Holder, Result};
 pub use guard::ProcessInfo;

@@ -44,6 +44,16 @@ pub const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// How long a write waits for another process by default, in milliseconds.
 pub const DEFAULT_BUSY_TIMEOUT_MS: u64 = 5_000;
 
+/// How often unsynced commits are brought to the disk by default, in milliseconds.
+pub const DEFAULT_FLUSH_INTERVAL_MS: u64 = 100;
+
+/// Most commits that are not on the disk: the next one waits. None of the pages that they free can
+/// be used again until then, so this bounds how much the file grows.
+pub const MAX_UNSYNCED_COMMITS: u64 = 1_000;
+
+/// Most that commits which are not on the disk have written, in bytes of keys and values.
+pub const MAX_UNSYNCED_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Most keys that one transaction may read one by one. Keys of a namespace that it lists do not
 /// count.
 pub const MAX_TRANSACTION_KEYS_READ: usize = 100_000;

@@ -81,7 +81,7 @@ fn replace(dir: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Makes a rename durable. Windows has no such call; NTFS logs the rename itself.
-fn sync_directory(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_directory(dir: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 

@@ -29,6 +29,10 @@ const _: () = assert!(size_of::<usize>() == 8, "LMDB's files differ on 32-bit ma
 const HEADER_BYTES: usize = 16;
 const META_BYTES: usize = 136;
 const NODE_BYTES: usize = 8;
+/// The part of a meta page that LMDB reads.
+pub(crate) const META_PAGE_BYTES: usize = HEADER_BYTES + META_BYTES;
+/// Of the transaction id in that part.
+const META_TXN_AT: usize = HEADER_BYTES + 128;
 /// A database without pages has no root (`P_INVALID`).
 const NO_PAGE: u64 = u64::MAX;
 const MAGIC: u32 = 0xBEEF_C0DE;
@@ -127,14 +131,36 @@ fn damaged(what: impl Into<String>) -> PageError {
 /// the old last page over the new ones, and leaves the new roots (`mdb_env_write_meta`). Their
 /// pages are in the file, but may lie behind the last page.
 pub(crate) fn read_meta(file: &File, offset: u64) -> Result<Meta> {
-    let meta = parse_meta(file, offset)?;
+    let meta = parse_meta(&read_meta_page(file, offset)?)?;
     let pages = file.metadata().map_err(PageError::Io)?.len() / meta.page_bytes;
     meta.check_trees_within(meta.last_page.max(pages)).map(|()| meta)
 }
 
-fn parse_meta(file: &File, offset: u64) -> Result<Meta> {
-    let mut bytes = [0; HEADER_BYTES + META_BYTES];
+/// The part of the meta page at an offset that LMDB reads, unchecked.
+pub(crate) fn read_meta_page(file: &File, offset: u64) -> Result<[u8; META_PAGE_BYTES]> {
+    let mut bytes = [0; META_PAGE_BYTES];
     read_exact_at(file, &mut bytes, offset)?;
+    Ok(bytes)
+}
+
+/// A meta page for the place with this number, with the roots of another one. LMDB keeps the
+/// transaction with an even id on page 0, and reads the newest from the page of its parity.
+pub(crate) fn meta_page_at(
+    number: u64,
+    txn_id: u64,
+    like: &[u8; META_PAGE_BYTES],
+) -> [u8; META_PAGE_BYTES] {
+    let mut bytes = *like;
+    for (at, field) in [(0, number), (META_TXN_AT, txn_id)] {
+        if let Some(place) = bytes.get_mut(at..at + 8) {
+            place.copy_from_slice(&field.to_ne_bytes());
+        }
+    }
+    bytes
+}
+
+/// Parses a meta page, as `read_meta`.
+pub(crate) fn parse_meta(bytes: &[u8; META_PAGE_BYTES]) -> Result<Meta> {
     let short = || damaged("it is short");
     let (header, meta) = bytes.split_at(HEADER_BYTES);
     if u16_at(header, 10).ok_or_else(short)? & P_META == 0 {
@@ -307,12 +333,12 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 #[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
 }
 
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt;
     while !bytes.is_empty() {
         match file.seek_read(bytes, offset) {
@@ -320,6 +346,28 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Resu
             Ok(read) => {
                 bytes = bytes.get_mut(read..).unwrap_or_default();
                 offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !bytes.is_empty() {
+        match file.seek_write(bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = bytes.get(written..).unwrap_or_default();
+                offset += written as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

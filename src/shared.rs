@@ -10,16 +10,19 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use heed::CommitOrAbort;
 use heed::types::Bytes;
 
 use crate::changes::HistoryLimits;
+use crate::checkpoint::{Checkpoints, NextPin};
+use crate::deadline::Deadline;
 use crate::environment::{Environment, Handle, ReadTxn, data_file, lmdb_error};
 use crate::error::{Error, Result};
 use crate::gate::Gate;
 use crate::guard::{self, ProcessGuard, ProcessInfo, SnapshotSlot};
-use crate::limits::MAX_HANDLES;
+use crate::limits::{DEFAULT_BUSY_TIMEOUT_MS, MAX_HANDLES};
 use crate::location::identity;
 use crate::maintenance::{Alarm, Maintenance};
 use crate::queue::Renewals;
@@ -55,6 +58,10 @@ pub(crate) struct WriterState {
     pub history: HistoryLimits,
     /// Whether the next commit drops the history instead of appending to it.
     pub drops_history: bool,
+    /// Keeps LMDB from overwriting the pages of the checkpoint (checkpoint.rs).
+    pub pin: Option<ReadTxn>,
+    /// The next pin, while its checkpoint is not on the disk yet.
+    pub next_pin: Option<NextPin>,
 }
 
 /// One open store.
@@ -90,6 +97,7 @@ pub(crate) struct Shared {
     pub may_write: AtomicBool,
     pub wake: Wake,
     pub signals: Signals,
+    pub checkpoints: Checkpoints,
 }
 
 impl Shared {
@@ -104,7 +112,7 @@ impl Shared {
     ) -> Result<Arc<Shared>> {
         let handles = Handles { environment: Some(Arc::new(environment)), ..Handles::default() };
         let data_file = identity(&data_file(&dir));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new_cyclic(|store| Shared {
             dir,
             data_file,
             guard: Mutex::new(Some(guard)),
@@ -127,6 +135,7 @@ impl Shared {
             may_write: AtomicBool::new(false),
             wake,
             signals: Signals::default(),
+            checkpoints: Checkpoints::new(Weak::clone(store)),
         });
         let maintenance = Maintenance::start(Arc::clone(&shared.alarm), Arc::downgrade(&shared))
             .map_err(|error| Error::io("could not start a thread", error))?;
@@ -190,8 +199,18 @@ impl Shared {
             && source.raw_os_error().is_some()
             && source.kind() != ErrorKind::OutOfMemory
         {
-            lock(&self.poison).get_or_insert_with(|| error.to_string());
+            self.poison_for(error.to_string());
         }
+    }
+
+    /// Refuses all further writes until the store is opened again.
+    pub fn poison_for(&self, reason: String) {
+        lock(&self.poison).get_or_insert(reason);
+    }
+
+    /// The id of the newest commit.
+    pub fn newest_txn(&self) -> Result<usize> {
+        lock(&self.handles).environment().map(|environment| environment.newest_txn())
     }
 
     /// The present environment, for as long as the caller holds the writer's lock. Nobody else
@@ -214,35 +233,50 @@ impl Shared {
             }
         }
         loop {
-            // The writer's lock comes before the lock of the handles.
-            let mut writer = self.lock_writer();
-            let mut handles = lock(&self.handles);
-            let is_full = handles.by_name.len() >= MAX_HANDLES;
-            if outgrown || is_full || handles.environment.is_none() {
-                match self.recycle(&mut writer, &mut handles, 0) {
-                    Err(Error::Pinned) => {}
-                    recycled => {
-                        return recycled.and_then(|()| self.open_handle(&mut handles, name));
-                    }
+            let opened = self.with_right_to_recycle(|writer| {
+                // The writer's lock comes before the lock of the handles.
+                let mut handles = lock(&self.handles);
+                let is_full = handles.by_name.len() >= MAX_HANDLES;
+                if outgrown || is_full || handles.environment.is_none() {
+                    self.recycle(writer, &mut handles, 0)?;
                 }
-            } else {
-                return self.open_handle(&mut handles, name);
+                self.open_handle(&mut handles, name)
+            });
+            match opened {
+                Err(Error::Pinned) => self.pins.wait_until_released(),
+                opened => return opened,
             }
-            drop((handles, writer));
-            self.pins.wait_until_released();
+        }
+    }
+
+    /// Locks the writer's state for a recycling, which ends the pin of unsynced commits: where
+    /// there is one, the gate is passed first.
+    fn with_right_to_recycle<R>(
+        &self,
+        run: impl FnOnce(&mut WriterState) -> Result<R>,
+    ) -> Result<R> {
+        let gate = self.gate()?;
+        loop {
+            let patience = Duration::from_millis(DEFAULT_BUSY_TIMEOUT_MS);
+            let is_active = self.checkpoints.is_active();
+            let passage = is_active.then(|| gate.pass(&Deadline::after(patience))).transpose()?;
+            let mut writer = self.lock_writer();
+            // Under this lock none can come.
+            if passage.is_some() || writer.pin.is_none() {
+                return run(&mut writer);
+            }
         }
     }
 
     /// Maps the file again, because another process has written past the end of the map.
     pub fn remap(&self) -> Result<()> {
         loop {
-            let mut writer = self.lock_writer();
-            match self.recycle(&mut writer, &mut lock(&self.handles), 0) {
-                Err(Error::Pinned) => {}
+            let remapped = self
+                .with_right_to_recycle(|writer| self.recycle(writer, &mut lock(&self.handles), 0));
+            match remapped {
+                Err(Error::Pinned) => self.pins.wait_until_released(),
                 remapped => return remapped,
             }
-            drop(writer);
-            self.pins.wait_until_released();
         }
     }
 
@@ -309,11 +343,12 @@ impl Shared {
 
     /// Closes the environment and opens it again, which empties LMDB's table of handles: heed can
     /// close no single one. Waits until no transaction of this process is live; the writer's lock
-    /// (in `_writer`) keeps writers out, the readers' locks keep readers out. Fails with
+    /// (in `writer`) keeps writers out, the readers' locks keep readers out. Fails with
     /// [`Error::Pinned`] while a backup is being made, for which nobody may wait with locks held.
+    /// Where there are unsynced commits, the caller has passed the gate.
     fn recycle(
         &self,
-        _writer: &mut WriterState,
+        writer: &mut WriterState,
         handles: &mut Handles,
         extra_bytes: u64,
     ) -> Result<()> {
@@ -322,6 +357,10 @@ impl Shared {
         }
         let map_bytes = self.map_bytes.saturating_add(extra_bytes);
         let epoch = handles.epoch + 1;
+        if let Ok(environment) = handles.environment() {
+            self.deactivate(writer, &Arc::clone(environment));
+        }
+        assert!(writer.pin.is_none(), "a recycling would end a pin that others rely on");
         // If this fails (no memory, no descriptors), the next call that needs it tries again.
         self.replace_environment(handles, || {
             Environment::open(&self.dir, map_bytes, epoch)
@@ -366,7 +405,9 @@ impl Shared {
         self.renewals.stop();
         self.writer_thread.stop();
         loop {
-            let writer = self.lock_writer();
+            let mut writer = self.lock_writer();
+            // Deactivated before, unless the store is poisoned.
+            (writer.pin, writer.next_pin) = (None, None);
             let mut handles = lock(&self.handles);
             handles.is_shut_down = true;
             // Opening none cannot fail.

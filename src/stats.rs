@@ -3,6 +3,7 @@
 use heed::CommitOrAbort;
 use heed::types::Bytes;
 
+use crate::checkpoint::{Checkpoint, Recovery};
 use crate::environment::{Environment, lmdb_error, pages_of_row};
 use crate::error::Result;
 use crate::guard::ProcessInfo;
@@ -25,6 +26,10 @@ pub struct Stats {
     pub last_version: u64,
     /// Processes that have the store open.
     pub processes: Vec<ProcessInfo>,
+    /// The newest checkpoint, where there were ever relaxed writes.
+    pub checkpoint: Option<Checkpoint>,
+    /// What the newest recovery from a power cut rolled back.
+    pub recovery: Option<Recovery>,
 }
 
 impl Store {
@@ -44,6 +49,7 @@ impl Store {
         let page_bytes = u64::from(environment.lmdb.unnamed_database_stat().page_size);
         let total_bytes = (info.last_page_number as u64 + 1) * page_bytes;
         let used_bytes = (used_pages(&environment)? * page_bytes).min(total_bytes);
+        let (checkpoint, recovery) = shared.checkpoint_figures(&environment.store_id);
         Ok(Stats {
             namespaces,
             keys,
@@ -52,6 +58,8 @@ impl Store {
             max_bytes: info.map_size as u64,
             last_version: environment.version_of(info.last_txn_id),
             processes,
+            checkpoint,
+            recovery,
         })
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::batch::Batch;
 use crate::catalogue::CatalogueRow;
 use crate::changes::HistoryLimits;
+use crate::checkpoint::{self, Durability};
 use crate::commit::{Committed, Work};
 use crate::deadline::Deadline;
 use crate::environment::{Environment, ReadTxn, data_file, lmdb_error, mappable_bytes};
@@ -17,7 +18,8 @@ use crate::expiry::{due_by_namespace, now_ms};
 use crate::gate::Gate;
 use crate::guard::{self, OpenLock};
 use crate::limits::{
-    DEFAULT_BUSY_TIMEOUT_MS, DEFAULT_MAP_BYTES, HISTORY_SHARE_OF_STORE, MAX_READERS, MIN_MAP_BYTES,
+    DEFAULT_BUSY_TIMEOUT_MS, DEFAULT_FLUSH_INTERVAL_MS, DEFAULT_MAP_BYTES, HISTORY_SHARE_OF_STORE,
+    MAX_READERS, MIN_MAP_BYTES,
 };
 use crate::marker::{self, Marker};
 use crate::namespace::Namespace;
@@ -48,6 +50,11 @@ pub struct OpenOptions {
     pub history: HistoryLimits,
     /// How long a write waits for another process that is writing; `None`: 5 seconds.
     pub busy_timeout: Option<Duration>,
+    /// When a write counts as done. Where the system does not tell one run of the kernel from
+    /// another (all but Linux), relaxed is strict.
+    pub durability: Durability,
+    /// How often relaxed writes are brought to the disk; `None`: every 100 ms.
+    pub flush_interval: Option<Duration>,
 }
 
 /// Whether a store may be opened when nobody else has it open.
@@ -71,6 +78,7 @@ pub(crate) struct Session {
     read_only: bool,
     /// How long a write waits for another process.
     pub busy_timeout: Duration,
+    durability: Durability,
     pub closed: Arc<AtomicBool>,
     /// Whether a transaction of this handle is running: then only it may write.
     in_transaction: AtomicBool,
@@ -135,6 +143,10 @@ impl Store {
         if !options.read_only {
             shared.may_write.store(true, Ordering::Relaxed);
         }
+        if options.durability == Durability::Relaxed {
+            let default = Duration::from_millis(DEFAULT_FLUSH_INTERVAL_MS);
+            shared.checkpoints.flush_every(options.flush_interval.unwrap_or(default));
+        }
         let reader = shared.new_reader()?;
         registry
             .entry(dir)
@@ -147,6 +159,7 @@ impl Store {
             agent,
             read_only: options.read_only,
             busy_timeout,
+            durability: options.durability,
             closed: Arc::default(),
             in_transaction: AtomicBool::new(false),
         };
@@ -215,20 +228,11 @@ impl Store {
         Transaction::begin(Arc::clone(&self.session))
     }
 
-    /// Waits until everything written so far is on the disk. Every commit already was when it
-    /// returned.
+    /// Waits until everything written so far, by any process, is on the disk. A strict commit was
+    /// when it returned.
     pub fn flush(&self) -> Result<()> {
         self.session.check_open()?;
-        let writer = self.session.shared.lock_writer();
-        // A sync that failed is never tried again: the kernel may have dropped what it could not
-        // write, and report success.
-        self.session.shared.check_not_poisoned()?;
-        let environment = self.session.shared.environment(&writer)?;
-        environment.lmdb.force_sync().map_err(|error| {
-            let error = lmdb_error("sync", error);
-            self.session.shared.poison_by(&error);
-            error
-        })
+        self.session.shared.flush(&Deadline::after(self.session.busy_timeout))
     }
 
     /// Waits, at most `wait` or the busy timeout, for an advisory turn among all processes that ask for one. Writers
@@ -273,7 +277,7 @@ impl Session {
     /// As `commit`, for the transaction that is running.
     pub fn commit_transaction(&self, batch: &Batch) -> Result<Committed> {
         self.check_writable()?;
-        let work = Work { agent: &self.agent, batch };
+        let work = Work { agent: &self.agent, batch, durability: self.durability };
         self.shared.commit(&Deadline::after(self.busy_timeout), work)
     }
 
@@ -288,9 +292,8 @@ impl Session {
     fn submit_transaction(&self, bytes: usize, write: Box<dyn Write>, done: Done) -> Result<()> {
         self.check_writable()?;
         let agent = self.agent.as_str().into();
-        self.shared
-            .writer_thread
-            .submit(&self.shared, Job::new(agent, self.busy_timeout, bytes, write, done))
+        let manner = (self.busy_timeout, self.durability);
+        self.shared.writer_thread.submit(&self.shared, Job::new(agent, manner, bytes, write, done))
     }
 
     /// Keeps all but one transaction from writing. Returns false if one is running.
@@ -392,6 +395,12 @@ impl Session {
         let Some(registered) = registry.get_mut(self.shared.dir()) else { return };
         registered.sessions -= 1;
         if registered.sessions == 0 {
+            let deadline = Deadline::after(self.busy_timeout);
+            if self.shared.deactivate_to_close(&deadline).is_err() {
+                // A process that was stopped while it wrote keeps the gate. The store stays as it
+                // is, to be opened and closed again, or until this process ends.
+                return;
+            }
             registry.remove(self.shared.dir());
             // Under the registry's lock, so that nobody opens the path while it is being closed.
             self.shared.shut_down();
@@ -443,10 +452,18 @@ fn open_directory(
     }
     let wanted = options.max_size.unwrap_or(DEFAULT_MAP_BYTES);
     let map_bytes = wanted.min(mappable_bytes()).max(MIN_MAP_BYTES / 16);
+    let goes_back = match &found {
+        Some(marker) if !others_alive => checkpoint::recover(dir, &marker.store_id)?,
+        _ => false,
+    };
     let exists = preflight::check_data_file(dir, found.is_some(), others_alive)?;
     preflight::preallocate_lock_file(dir, MAX_READERS, others_alive)?;
     if matches!(exists, Found::Nothing) {
         create(dir, map_bytes)?;
+    }
+    if goes_back {
+        Environment::jump_versions(dir, map_bytes)?;
+        checkpoint::finish(dir)?;
     }
     let environment = Environment::open(dir, map_bytes, 0)?;
     if marker::read(dir)?.is_none_or(|marker| marker.store_id != environment.store_id) {
@@ -459,6 +476,7 @@ fn open_directory(
     let max_bytes = options.history.max_bytes.min(map_bytes / HISTORY_SHARE_OF_STORE);
     let history = HistoryLimits { max_bytes, ..options.history };
     let doors = (Gate::open(dir)?, Wake::open(dir)?);
+    checkpoint::set_word(&doors.1, dir, others_alive)?;
     drop(open);
     Shared::new(dir.to_owned(), process, environment, map_bytes, history, doors)
 }

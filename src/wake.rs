@@ -10,6 +10,7 @@ mod futex;
 mod poll;
 
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::error::Result;
@@ -53,6 +54,12 @@ impl Wake {
     /// Ends the wait of this process's waiter, and perhaps those of others.
     pub fn interrupt(&self) {
         self.0.interrupt();
+    }
+
+    /// Not 0 while commits may be unsynced (checkpoint.rs); shared by all processes. `None` where
+    /// there is no such page.
+    pub fn unsynced_word(&self) -> Option<&AtomicU32> {
+        self.0.unsynced_word()
     }
 }
 

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
+use crate::checkpoint::Durability;
 use crate::commit::{Committed, Work};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -30,6 +31,7 @@ pub type Done = Box<dyn FnOnce(Result<Committed>) + Send>;
 pub(crate) struct Job {
     agent: Box<str>,
     busy_timeout: Duration,
+    durability: Durability,
     bytes: usize,
     write: Box<dyn Write>,
     done: Done,
@@ -39,12 +41,13 @@ pub(crate) struct Job {
 impl Job {
     pub fn new(
         agent: Box<str>,
-        busy_timeout: Duration,
+        (busy_timeout, durability): (Duration, Durability),
         bytes: usize,
         write: Box<dyn Write>,
         done: Done,
     ) -> Job {
-        Job { agent, busy_timeout, bytes, write, done, queued_at: Instant::now() }
+        let queued_at = Instant::now();
+        Job { agent, busy_timeout, durability, bytes, write, done, queued_at }
     }
 
     /// When it has waited long enough for other processes.
@@ -196,13 +199,16 @@ fn commit_some(
     let mut batches = Vec::new();
     for job in jobs.iter().take(MAX_GROUP_BATCHES) {
         match job.write.batch() {
-            Ok(batch) => batches.push((&*job.agent, batch)),
+            Ok(batch) => batches.push((&*job.agent, batch, job.durability)),
             Err(error) if batches.is_empty() => return vec![Err(error)],
             // Those before it come first.
             Err(_) => break,
         }
     }
-    let works: Vec<Work> = batches.iter().map(|(agent, batch)| Work { agent, batch }).collect();
+    let works: Vec<Work> = batches
+        .iter()
+        .map(|(agent, batch, durability)| Work { agent, batch, durability: *durability })
+        .collect();
     let Some(first) = jobs.front() else { return Vec::new() };
     // What waited while nobody could write has waited for that long already; what waited only for
     // writes of this process before it has not.

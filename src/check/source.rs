@@ -6,10 +6,11 @@
 //! before commit T + 1 is done: the walk was on one state if T is the newest commit after it, too.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::report::{Findings, Problem, ProblemKind};
 use super::tree::{kind_of, words};
+use crate::checkpoint;
 use crate::environment::ReadTxn;
 use crate::error::{Error, Result};
 use crate::guard;
@@ -26,6 +27,9 @@ pub(super) struct Source {
     pub meta: Option<Meta>,
     pub in_use: bool,
     pin: Option<Pin>,
+    /// The store's directory, where the state is that of a checkpoint to which the next opener
+    /// goes back.
+    past_of: Option<PathBuf>,
 }
 
 /// Dropped in this order.
@@ -48,23 +52,28 @@ impl Source {
         let mut pin = match pin {
             Some(pin) => pin,
             None => {
-                let meta = newest_meta(file, in_use, findings);
-                return Ok(Source { meta, in_use, pin: None });
+                let past = checkpoint::pending(dir, file).filter(|_| !in_use);
+                let past_of = past.is_some().then(|| dir.to_owned());
+                let meta = past.or_else(|| newest_meta(file, in_use, findings));
+                return Ok(Source { meta, in_use, pin: None, past_of });
             }
         };
         for _ in 0..META_READS {
             if let Some(meta) = pin.meta(file) {
-                return Ok(Source { meta: Some(meta), in_use, pin: Some(pin) });
+                return Ok(Source { meta: Some(meta), in_use, pin: Some(pin), past_of: None });
             }
             pin.renew()?;
         }
         let meta = newest_meta(file, true, findings);
-        Ok(Source { meta, in_use, pin: None })
+        Ok(Source { meta, in_use, pin: None, past_of: None })
     }
 
     /// Whether the snapshot was still there when the walk ended.
     pub fn was_still(&self, file: &File) -> bool {
         let Some(walked) = &self.meta else { return true };
+        if let Some(dir) = &self.past_of {
+            return checkpoint::pending(dir, file).as_ref() == Some(walked);
+        }
         self.pin.is_some()
             || newest_meta(file, true, &mut Findings::default()).as_ref() == Some(walked)
     }

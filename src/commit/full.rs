@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{SWEEPER, Work};
 use crate::batch::Batch;
+use crate::checkpoint::Durability;
 use crate::commit::Committed;
 use crate::environment::lmdb_error;
 use crate::error::{Error, Result};
@@ -41,8 +42,9 @@ impl Shared {
             // It is the disk that needs room, not the file.
             return Err(Error::NoSpace(shortage));
         }
-        // Snapshots of this process may keep the pages that are needed.
+        // Snapshots of this process may keep the pages that are needed, and so may its pin.
         self.release_snapshots();
+        self.renew_pin(writer)?;
         match self.commit_work(writer, work) {
             Err(Error::NoSpace(_)) => {}
             result => return result,
@@ -60,7 +62,8 @@ impl Shared {
             // Data comes before history, as where the store is full.
             if self.has_history_to_drop(writer)? {
                 writer.drops_history = true;
-                let work = Work { agent: SWEEPER, batch: &Batch::new() };
+                let (batch, durability) = (&Batch::new(), self.own_durability());
+                let work = Work { agent: SWEEPER, batch, durability };
                 let dropped = self.commit_work(writer, work);
                 writer.drops_history = false;
                 dropped?;
@@ -84,8 +87,8 @@ impl Shared {
 
     fn drop_history(&self, writer: &mut WriterState) -> Result<()> {
         writer.drops_history = true;
-        let dropped =
-            self.commit_into_reserve(writer, Work { agent: SWEEPER, batch: &Batch::new() });
+        let (batch, durability) = (&Batch::new(), self.own_durability());
+        let dropped = self.commit_into_reserve(writer, Work { agent: SWEEPER, batch, durability });
         writer.drops_history = false;
         dropped.map(|_| ())
     }
@@ -114,9 +117,13 @@ impl Shared {
     }
 
     /// Makes the pages that the last commit freed usable, as far as this process can.
-    fn free_pages(&self, writer: &WriterState) -> Result<()> {
+    fn free_pages(&self, writer: &mut WriterState) -> Result<()> {
         self.release_snapshots();
         let environment = self.environment(writer)?;
-        environment.commit_nothing().map_err(|error| self.judge(lmdb_error("commit", error), 0))
+        self.prepare_commit(writer, &environment, Durability::Strict)?;
+        let committed = environment.commit_nothing();
+        committed.map_err(|error| self.judge(lmdb_error("commit", error), 0))?;
+        // Moves the pin, too, which keeps pages from being used.
+        self.complete_commit(writer, &environment, Durability::Strict, 0)
     }
 }

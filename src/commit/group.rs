@@ -15,6 +15,7 @@ use heed::RwTxn;
 use super::{Committed, Work};
 use crate::apply::{Application, Target};
 use crate::batch::{Batch, Mutation};
+use crate::checkpoint::Durability;
 use crate::environment::{Database, Environment};
 use crate::error::{Error, Result};
 use crate::expiry::now_ms;
@@ -90,6 +91,14 @@ impl<'a> Group<'a> {
 
     pub fn namespaces(&self) -> &[&'a str] {
         &self.namespaces
+    }
+
+    /// The strictest of all batches.
+    pub fn durability(&self) -> Durability {
+        match self.works.iter().all(|work| work.durability == Durability::Relaxed) {
+            true => Durability::Relaxed,
+            false => Durability::Strict,
+        }
     }
 
     /// Bytes of the keys and values of all batches.

@@ -52,7 +52,7 @@ impl Shared {
             let namespace = batch.namespace(namespace)?;
             batch.expire(namespace, key, row_key);
         }
-        let work = Work { agent: SWEEPER, batch: &batch };
+        let work = Work { agent: SWEEPER, batch: &batch, durability: self.own_durability() };
         match self.commit_work(writer, work) {
             Err(Error::StoreFull) => self.commit_into_reserve(writer, work)?,
             result => result?,

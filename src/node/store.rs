@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::call::{Call, RawCallback, Returned, callbacks};
 use crate::turn::Turn;
-use crate::{Code, HistoryLimits, OpenOptions, Store};
+use crate::{Code, Durability, HistoryLimits, OpenOptions, Store};
 
 pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "setErrorMaker" => set_error_maker,
@@ -51,18 +51,19 @@ fn history_limits(call: &Call) -> Returned<HistoryLimits> {
 }
 
 /// (path?, agent, maxSize or -1, readOnly, history's maxBytes or -1, its maxAge or -1,
-/// busyTimeout or -1) -> store
+/// busyTimeout or -1, whether relaxed, flushInterval or -1) -> store
 fn open(call: &mut Call) -> Returned {
     let max_size = call.number(2)?;
-    let busy_timeout_ms = call.number(6)?;
+    let duration = |ms: f64| (ms >= 0.0).then(|| Duration::from_millis(ms as u64));
     let store = Store::open(&OpenOptions {
         path: call.optional_string(0)?.map(PathBuf::from),
         agent: call.optional_string(1)?,
         max_size: (max_size >= 0.0).then_some(max_size as u64),
         read_only: call.boolean(3)?,
         history: history_limits(call)?,
-        busy_timeout: (busy_timeout_ms >= 0.0)
-            .then(|| Duration::from_millis(busy_timeout_ms as u64)),
+        busy_timeout: duration(call.number(6)?),
+        durability: if call.boolean(7)? { Durability::Relaxed } else { Durability::Strict },
+        flush_interval: duration(call.number(8)?),
     })?;
     call.new_external(Arc::new(store))
 }
@@ -121,6 +122,16 @@ fn stats(call: &mut Call) -> Returned {
         "maxBytes": stats.max_bytes,
         "lastVersion": stats.last_version,
         "processes": processes,
+        "checkpoint": stats.checkpoint.map(|checkpoint| serde_json::json!({
+            "version": checkpoint.version,
+            "at": checkpoint.at_ms,
+        })),
+        "recovery": stats.recovery.map(|recovery| serde_json::json!({
+            "commits": recovery.commits,
+            "version": recovery.version,
+            "since": recovery.since_ms,
+            "at": recovery.at_ms,
+        })),
     });
     call.return_string(&json.to_string())
 }

@@ -217,6 +217,7 @@ fn keep(store: &Shared, due: &[&(u64, Held)]) -> Result<Vec<bool>> {
         batch.step(&held.queue, step)?;
     }
     let deadline = Deadline::after(PATIENCE);
-    let committed = store.commit(&deadline, Work { agent: RENEWER, batch: &batch })?;
+    let durability = store.own_durability();
+    let committed = store.commit(&deadline, Work { agent: RENEWER, batch: &batch, durability })?;
     Ok(committed.outcomes.iter().map(|outcome| *outcome == Outcome::Kept(true)).collect())
 }

@@ -5,6 +5,7 @@
 //! | 0..8     | `chwake01`                                                       |
 //! | 64..68   | the sequence: grows with each wake-up; the futex                 |
 //! | 128..132 | 1 while somebody waits, or has waited since the last wake-up     |
+//! | 512..516 | 1 while the file `checkpoint` may say that commits are unsynced  |
 //!
 //! A waiter sets the flag, then looks at the store; a writer commits, then looks at the flag. One
 //! of the two sees the other (both are sequentially consistent). The flag is cleared by whoever
@@ -26,6 +27,7 @@ const MAGIC: &[u8; 8] = b"chwake01";
 /// A cache line each.
 const SEQUENCE_AT: usize = 64;
 const WAITING_AT: usize = 128;
+const UNSYNCED_AT: usize = 512;
 
 pub(super) struct Futex {
     words: Words,
@@ -78,6 +80,11 @@ impl Futex {
 
     fn has_room(&self) -> bool {
         self.floor.as_ref().is_none_or(|floor| floor.check(Access::Read).is_ok())
+    }
+
+    #[allow(clippy::unnecessary_wraps)] // the signature of the other ways of waiting
+    pub fn unsynced_word(&self) -> Option<&AtomicU32> {
+        Some(self.words.word(UNSYNCED_AT))
     }
 
     fn sequence(&self) -> &AtomicU32 {

@@ -2,6 +2,7 @@
 //! often the longer nothing comes.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,12 @@ impl Poll {
                 return;
             }
         }
+    }
+
+    #[allow(clippy::unused_self)] // the signature of the other ways of waiting
+    #[cfg_attr(test, allow(dead_code))]
+    pub fn unsynced_word(&self) -> Option<&AtomicU32> {
+        None
     }
 
     pub fn interrupt(&self) {
