@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::commit::Committed;
 use crate::error::{Error, Result};
 use crate::limits::{
     MAX_BATCH_BYTES, MAX_BATCH_NAMESPACES, MAX_TTL_MS, MAX_VALUE_BYTES, REMOVAL_RESERVE_BYTES,
@@ -87,6 +88,30 @@ pub enum Outcome {
     Kept(bool),
     /// How many dead tasks were brought back.
     Restored(u64),
+}
+
+impl Committed {
+    /// How many live entries, or tasks, were removed.
+    pub fn removed(&self) -> u64 {
+        self.sum(|outcome| if let Outcome::Removed(count) = outcome { *count } else { 0 })
+    }
+
+    /// How many dead tasks were brought back.
+    pub fn restored(&self) -> u64 {
+        self.sum(|outcome| if let Outcome::Restored(count) = outcome { *count } else { 0 })
+    }
+
+    fn sum(&self, count: impl Fn(&Outcome) -> u64) -> u64 {
+        self.outcomes.iter().map(count).sum()
+    }
+
+    /// The number after an increment.
+    pub fn incremented(&self) -> f64 {
+        match self.outcomes.first() {
+            Some(Outcome::Incremented(sum)) => *sum,
+            _ => f64::NAN,
+        }
+    }
 }
 
 /// Preconditions and mutations over at most 100 namespaces.

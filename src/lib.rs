@@ -14,6 +14,7 @@ mod backup;
 mod batch;
 mod catalogue;
 mod changes;
+mod channel;
 mod check;
 mod checkpoint;
 mod commit;
@@ -30,6 +31,7 @@ mod maintenance;
 mod marker;
 mod names;
 mod namespace;
+mod packed;
 mod page;
 mod preflight;
 mod queue;
@@ -60,6 +62,7 @@ mod node;
 
 pub use batch::{Batch, MetadataPatch, Outcome, Ttl};
 pub use changes::{ChangeKind, HistoryLimits};
+pub use channel::Channel;
 pub use check::{
     CheckFigures, CheckReport, CheckStatus, Problem, ProblemKind, check, crash_report,
 };
@@ -67,12 +70,15 @@ pub use checkpoint::{Checkpoint, Durability, Recovery};
 pub use commit::Committed;
 pub use error::{Code, Error, Holder, Result};
 pub use guard::ProcessInfo;
-pub use namespace::{EntryHead, Namespace};
-pub use queue::{ClaimedTask, Hold, Queue, QueueOptions, QueueStats, TaskState, TaskStatus};
+pub use namespace::{EntryHead, Namespace, NamespaceWrite};
+pub use queue::{
+    Claim, ClaimedTask, Hold, OwnedToken, Queue, QueueOptions, QueueStats, QueueWrite, TaskState,
+    TaskStatus,
+};
 pub use range::Range;
 pub use scan::{Scan, ScanPosition, ScannedEntry, Visit};
 pub use shortage::Shortage;
-pub use signals::{Channel, Interest, Subscription};
+pub use signals::{Interest, Subscription};
 pub use stats::Stats;
 pub use store::{OpenOptions, Store};
 pub use transaction::{ListedValue, Transaction};

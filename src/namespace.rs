@@ -1,10 +1,10 @@
-//! A view of one namespace: reads, and single-namespace writes.
+//! A view of one namespace: reads. What is written to one is in namespace/writes.rs.
+
+mod writes;
 
 use std::sync::{Arc, Mutex};
 
-use crate::batch::{Batch, MetadataPatch, Outcome, Ttl};
 use crate::catalogue::CatalogueRow;
-use crate::commit::Committed;
 use crate::environment::{Environment, Handle, ReadTxn, lmdb_error};
 use crate::error::{Error, Result};
 use crate::expiry::{due_by_namespace, now_ms};
@@ -14,12 +14,12 @@ use crate::record::{Record, namespace_seed};
 use crate::scan::Scan;
 use crate::shared::{NamespaceHandle, lock};
 use crate::store::Session;
-use crate::weakened;
+pub use writes::NamespaceWrite;
 
 /// A view of one namespace. It holds no snapshot and writes nothing by itself.
 pub struct Namespace {
     pub(crate) store: Arc<Session>,
-    name: Box<str>,
+    name: Arc<str>,
     pub(crate) seed: u32,
     handle: Mutex<Option<NamespaceHandle>>,
 }
@@ -53,6 +53,11 @@ impl Namespace {
     /// The namespace's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The namespace's name, to keep.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// Calls `read` with the bytes of the value, while they are in the map. They must be copied.
@@ -190,68 +195,6 @@ impl Namespace {
         *lock(&self.handle) = opened;
         Ok(())
     }
-
-    /// Writes one entry and returns its version.
-    ///
-    /// With `if_version` only if the entry is still at that version (0: only if there is none),
-    /// else [`Error::Conflict`].
-    pub fn set(
-        &self,
-        key: &str,
-        value: &[u8],
-        ttl: Ttl,
-        metadata: Option<&MetadataPatch>,
-        if_version: Option<u64>,
-    ) -> Result<u64> {
-        let mut batch = Batch::new();
-        let namespace = batch.namespace(&self.name)?;
-        require(&mut batch, namespace, key, if_version)?;
-        batch.set(namespace, key, value, ttl, metadata)?;
-        Ok(self.store.commit(&batch)?.version.unwrap_or_default())
-    }
-
-    /// Applies a batch, as [`crate::Store::commit`].
-    pub fn commit(&self, batch: &Batch) -> Result<Committed> {
-        self.store.commit(batch)
-    }
-
-    /// Adds to a number and returns the sum; a missing entry counts as 0.
-    pub fn increment(&self, key: &str, by: f64) -> Result<f64> {
-        let mut batch = Batch::new();
-        let namespace = batch.namespace(&self.name)?;
-        batch.increment(namespace, key, by)?;
-        match self.store.commit(&batch)?.outcomes.first() {
-            Some(Outcome::Incremented(sum)) => Ok(*sum),
-            _ => Ok(f64::NAN),
-        }
-    }
-
-    /// Removes an entry; returns whether there was one. `if_version` as in [`Namespace::set`].
-    pub fn delete(&self, key: &str, if_version: Option<u64>) -> Result<bool> {
-        let mut batch = Batch::new();
-        let namespace = batch.namespace(&self.name)?;
-        require(&mut batch, namespace, key, if_version)?;
-        batch.delete(namespace, key)?;
-        Ok(removed(&self.store.commit(&batch)?) > 0)
-    }
-
-    /// Removes entries in one commit; returns how many there were.
-    pub fn delete_many<'a>(&'a self, keys: impl IntoIterator<Item = &'a str>) -> Result<u64> {
-        let mut batch = Batch::new();
-        let namespace = batch.namespace(&self.name)?;
-        for key in keys {
-            batch.delete(namespace, key)?;
-        }
-        Ok(removed(&self.store.commit(&batch)?))
-    }
-
-    /// Removes every entry whose key begins with `prefix` (all, if it is empty) in one commit.
-    pub fn clear(&self, prefix: &str) -> Result<u64> {
-        let mut batch = Batch::new();
-        let namespace = batch.namespace(&self.name)?;
-        batch.clear(namespace, prefix);
-        Ok(removed(&self.store.commit(&batch)?))
-    }
 }
 
 pub(crate) fn entry_head<'a>(record: &Record<'a>) -> EntryHead<'a> {
@@ -264,30 +207,6 @@ pub(crate) fn entry_head<'a>(record: &Record<'a>) -> EntryHead<'a> {
         expires_at_ms: record.head.expiry.map(|expiry| expiry.at_ms),
         metadata: record.head.metadata,
     }
-}
-
-/// Adds what `ifVersion` asks for.
-fn require<'a>(
-    batch: &mut Batch<'a>,
-    namespace: usize,
-    key: &'a str,
-    if_version: Option<u64>,
-) -> Result<()> {
-    match if_version {
-        Some(version) if !weakened::skips("lost-update") => {
-            batch.require_version(namespace, key, version)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The sum of what the mutations of a commit removed.
-fn removed(committed: &Committed) -> u64 {
-    committed
-        .outcomes
-        .iter()
-        .map(|outcome| if let Outcome::Removed(count) = outcome { *count } else { 0 })
-        .sum()
 }
 
 /// What the catalogue says of a namespace.

@@ -8,21 +8,20 @@ pub(crate) mod apply;
 mod read;
 mod renewal;
 pub(crate) mod rows;
+mod writes;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use apply::ClaimedTask;
-use apply::Step;
 pub use apply::Token;
 use read::{QueueView, Readiness};
 pub use renewal::Hold;
 pub(crate) use renewal::Renewals;
 use rows::TaskRow;
 pub use rows::{QueueStats, TaskStatus};
+pub use writes::{Claim, OwnedToken, QueueWrite};
 
-use crate::batch::{Batch, Outcome};
-use crate::commit::Committed;
 use crate::error::{Error, Result};
 use crate::expiry::now_ms;
 use crate::limits::{MAX_LEASE_MS, MAX_TASK_ATTEMPTS};
@@ -41,7 +40,7 @@ pub struct QueueOptions {
 /// A view of one queue. It holds no snapshot and writes nothing by itself.
 pub struct Queue {
     session: Arc<Session>,
-    name: Box<str>,
+    name: Arc<str>,
     options: QueueOptions,
 }
 
@@ -80,82 +79,6 @@ impl Queue {
     /// The queue's name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Adds tasks (id, item as one MessagePack value) in one commit, ready `delay_ms` after it. One
-    /// whose id exists is left out.
-    pub fn push<'a>(
-        &'a self,
-        tasks: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-        delay_ms: u64,
-    ) -> Result<()> {
-        let mut batch = Batch::new();
-        for (id, item) in tasks {
-            batch.push_task(&self.name, id, item, delay_ms)?;
-        }
-        self.session.commit(&batch).map(|_| ())
-    }
-
-    /// Takes the next task that is ready. Nothing is written where there is none.
-    pub fn claim(&self) -> Result<Option<ClaimedTask>> {
-        self.session.check_may_commit()?;
-        let QueueOptions { lease_ms, max_attempts } = self.options;
-        loop {
-            let Readiness::Now { clamp } = self.readiness()? else { return Ok(None) };
-            let committed = self.commit(Step::Claim { lease_ms, max_attempts, clamp })?;
-            let is_changed = committed.version.is_some();
-            match committed.outcomes.into_iter().next() {
-                Some(Outcome::Claimed(Some(task))) => return Ok(Some(*task)),
-                // Tasks have died or were brought back to this clock: there may be others.
-                _ if is_changed => {}
-                // Another worker was first.
-                _ => return Ok(None),
-            }
-        }
-    }
-
-    /// Makes the lease end `lease_ms` after now.
-    pub fn renew(&self, token: Token, lease_ms: u64) -> Result<()> {
-        check_lease(lease_ms)?;
-        self.commit(Step::Renew { token, lease_ms }).map(|_| ())
-    }
-
-    /// Keeps renewing the lease, from a thread, until the hold is dropped or the lease is lost.
-    pub fn hold(&self, token: Token) -> Result<Hold> {
-        Renewals::hold(&self.session, &self.name, token, self.options.lease_ms)
-    }
-
-    /// Finishes a task.
-    pub fn complete(&self, token: Token, result: Option<&[u8]>) -> Result<()> {
-        self.commit(Step::Complete { token, result }).map(|_| ())
-    }
-
-    /// Gives a task back, to be claimed `retry_in_ms` after now at the earliest.
-    pub fn fail(&self, token: Token, error: &str, retry_in_ms: u64) -> Result<()> {
-        let max_attempts = self.options.max_attempts;
-        self.commit(Step::Fail { token, error, retry_in_ms, max_attempts }).map(|_| ())
-    }
-
-    /// Puts dead tasks back with a fresh budget of attempts; returns how many.
-    pub fn retry_dead(&self) -> Result<u64> {
-        match self.commit(Step::RetryDead)?.outcomes.first() {
-            Some(Outcome::Restored(count)) => Ok(*count),
-            _ => Ok(0),
-        }
-    }
-
-    /// Removes every task; returns how many there were.
-    pub fn clear(&self) -> Result<u64> {
-        match self.commit(Step::Clear)?.outcomes.first() {
-            Some(Outcome::Removed(count)) => Ok(*count),
-            _ => Ok(0),
-        }
-    }
-
-    fn commit(&self, step: Step) -> Result<Committed> {
-        let mut batch = Batch::new();
-        batch.step(&self.name, step)?;
-        self.session.commit(&batch)
     }
 
     fn with_view<R>(&self, read: impl FnOnce(QueueView) -> Result<R>) -> Result<R> {

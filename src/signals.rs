@@ -15,40 +15,10 @@ use std::thread::JoinHandle;
 
 pub use self::interests::Interest;
 use self::interests::Interests;
+use crate::channel::Channel;
 use crate::error::{Error, Result};
 use crate::shared::{Shared, lock};
 use crate::store::{Session, Store};
-
-/// Where the ids of ready subscriptions are left for the thread that made them.
-pub struct Channel {
-    ready: Mutex<Vec<u64>>,
-    notify: Box<dyn Fn() + Send + Sync>,
-}
-
-impl Channel {
-    /// `notify` is called, on any thread, when the first id is left: then somebody should
-    /// [`Channel::take`].
-    pub fn new(notify: impl Fn() + Send + Sync + 'static) -> Arc<Channel> {
-        Arc::new(Channel { ready: Mutex::default(), notify: Box::new(notify) })
-    }
-
-    /// The ids that were left since the last call.
-    pub fn take(&self) -> Vec<u64> {
-        std::mem::take(&mut *lock(&self.ready))
-    }
-
-    fn leave(&self, ids: impl IntoIterator<Item = u64>) {
-        let was_empty = {
-            let mut ready = lock(&self.ready);
-            let was_empty = ready.is_empty();
-            ready.extend(ids);
-            was_empty
-        };
-        if was_empty {
-            (self.notify)();
-        }
-    }
-}
 
 /// An interest in changes. Dropping it ends it.
 pub struct Subscription {

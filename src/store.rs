@@ -228,6 +228,11 @@ impl Store {
         Transaction::begin(Arc::clone(&self.session))
     }
 
+    /// Begins a transaction beside which others may run, and anything may be written.
+    pub fn begin_shared_transaction(&self) -> Result<Transaction> {
+        Transaction::begin_shared(Arc::clone(&self.session))
+    }
+
     /// Waits until everything written so far, by any process, is on the disk. A strict commit was
     /// when it returned.
     pub fn flush(&self) -> Result<()> {

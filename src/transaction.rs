@@ -6,6 +6,7 @@
 //! up in it first. If something has changed, the transaction is overtaken, and has to begin again.
 //! The commit is one batch whose preconditions are all that was read.
 
+mod changes;
 mod entries;
 mod listing;
 mod reads;
@@ -13,7 +14,7 @@ mod writes;
 
 use std::sync::Arc;
 
-use crate::batch::Batch;
+use crate::commit::Committed;
 use crate::environment::{Environment, Handle, ReadTxn};
 use crate::error::{Error, Result};
 use crate::expiry::now_ms;
@@ -21,6 +22,8 @@ use crate::limits::{MAX_BATCH_NAMESPACES, MAX_TRANSACTION_KEYS_READ};
 use crate::namespace::{Namespace, catalogue_row};
 use crate::store::Session;
 use crate::weakened;
+use crate::writer::{Done, Write};
+use changes::{Changes, ViewChanges};
 pub use listing::ListedValue;
 use reads::{ReadSet, Sight, Validity};
 use writes::WriteSet;
@@ -49,6 +52,8 @@ pub struct Transaction {
     /// The state that every read so far has seen; `None` before the first.
     sight: Option<Sight>,
     is_overtaken: bool,
+    /// Whether nothing else is written through the handle until this one ends.
+    is_exclusive: bool,
 }
 
 /// What a transaction knows of one namespace.
@@ -75,7 +80,17 @@ impl Transaction {
         if !session.claim_for_transaction() {
             return Err(Error::InTransaction);
         }
-        Ok(Transaction { session, views: Vec::new(), sight: None, is_overtaken: false })
+        Ok(Transaction::new(session, true))
+    }
+
+    /// Begins a transaction beside others; see [`crate::Store::begin_shared_transaction`].
+    pub(crate) fn begin_shared(session: Arc<Session>) -> Result<Transaction> {
+        session.check_open()?;
+        Ok(Transaction::new(session, false))
+    }
+
+    fn new(session: Arc<Session>, is_exclusive: bool) -> Transaction {
+        Transaction { session, views: Vec::new(), sight: None, is_overtaken: false, is_exclusive }
     }
 
     /// The index by which the other methods name a namespace.
@@ -106,24 +121,39 @@ impl Transaction {
     ///
     /// Fails with [`Error::Conflict`], [`Error::NamespaceChanged`] or
     /// [`Error::TransactionOvertaken`] where another writer was first.
-    pub fn commit(self) -> Result<Option<u64>> {
+    pub fn commit(mut self) -> Result<Option<u64>> {
+        match self.take_changes()? {
+            Some(changes) => Ok(self.session.commit_transaction(&changes.batch()?)?.version),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Transaction::commit`], by the writer's thread; see [`crate::Store::submit`].
+    pub fn submit(mut self, done: Done) -> Result<()> {
+        match self.take_changes()? {
+            Some(changes) => self.session.submit(changes.bytes(), Box::new(changes), done),
+            None => {
+                done(Ok(Committed { version: None, outcomes: Vec::new() }));
+                Ok(())
+            }
+        }
+    }
+
+    /// What is to be committed; `None` where nothing was written.
+    fn take_changes(&mut self) -> Result<Option<Changes>> {
         if self.is_overtaken {
             return Err(Error::TransactionOvertaken);
         }
         if self.views.iter().all(|view| view.writes.len() == 0) {
             return Ok(None);
         }
+        let views = std::mem::take(&mut self.views).into_iter().map(|view| ViewChanges {
+            namespace: view.namespace.shared_name(),
+            reads: view.reads,
+            writes: view.writes,
+        });
         let as_of_ms = self.sight.map_or(0, |sight| sight.now_ms);
-        let mut batch = Batch::new();
-        for view in &self.views {
-            if view.reads.is_empty() && view.writes.len() == 0 {
-                continue;
-            }
-            let index = batch.namespace(view.namespace.name())?;
-            view.reads.require(&mut batch, index, as_of_ms)?;
-            view.writes.apply(&mut batch, index)?;
-        }
-        Ok(self.session.commit_transaction(&batch)?.version)
+        Ok(Some(Changes { views: views.collect(), as_of_ms }))
     }
 
     fn view(&self, index: usize) -> Result<&View> {
@@ -210,7 +240,9 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.session.release_from_transaction();
+        if self.is_exclusive {
+            self.session.release_from_transaction();
+        }
     }
 }
 

@@ -16,10 +16,11 @@ use std::sync::Arc;
 
 use self::state::StateListing;
 use crate::changes::{self, ChangeKind, Position};
+use crate::channel::Channel;
 use crate::error::Result;
 use crate::limits::MAX_HANDLES;
 use crate::namespace::Namespace;
-use crate::signals::{Channel, Interest, Subscription};
+use crate::signals::{Interest, Subscription};
 use crate::store::{Session, Store};
 
 /// Changes that are read from the history at a time.

@@ -195,34 +195,10 @@ impl Call<'_> {
     }
 }
 
-/// Key and value of each entry in the first so many bytes (a number argument) of a buffer argument:
-/// key, value, key, value ..., each after its length as a little-endian u32.
-pub(super) fn packed<'c>(
-    call: &'c Call,
-    buffer: usize,
-    bytes: usize,
-) -> Returned<Vec<(&'c str, &'c [u8])>> {
+/// The first so many bytes (a number argument) of a buffer argument.
+pub(super) fn packed<'c>(call: &'c Call, buffer: usize, bytes: usize) -> Returned<&'c [u8]> {
     let bytes = call.number(bytes)? as usize;
-    let mut rest = call.buffer(buffer)?.get(..bytes).unwrap_or_default();
-    let mut entries = Vec::new();
-    while !rest.is_empty() {
-        let key = take(&mut rest).and_then(|key| std::str::from_utf8(key).ok());
-        let value = take(&mut rest);
-        let (Some(key), Some(value)) = (key, value) else {
-            let message = "ill-packed entries".into();
-            return Err(Thrown::Argument("type", "ERR_INVALID_OPTION", message));
-        };
-        entries.push((key, value));
-    }
-    Ok(entries)
-}
-
-/// A length and as many bytes.
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk::<4>()?;
-    let (taken, left) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *rest = left;
-    Some(taken)
+    Ok(call.buffer(buffer)?.get(..bytes).unwrap_or_default())
 }
 
 fn invalid_key(message: &str) -> Thrown {

@@ -6,7 +6,7 @@ use std::ptr;
 use napi::sys;
 
 use super::call::{Call, RawCallback, Returned, check};
-use super::signals::Listener;
+use super::listener::Listener;
 use crate::limits::MAX_KEY_BYTES;
 
 /// Bytes of the scratch for keys: the longest key, and room to notice a longer one.
@@ -20,7 +20,7 @@ pub(super) struct Context {
     pub make_error: sys::napi_ref,
     /// Where keys are read.
     pub key: Vec<u8>,
-    /// What signals come through, once somebody listens.
+    /// What native threads leave things in, once somebody listens.
     pub listener: Option<Listener>,
 }
 

@@ -2,16 +2,17 @@
 //! else. It decides nothing.
 //!
 //! The calls are raw Node-API callbacks: a method of a napi class costs 450-830 ns before it does
-//! anything, a raw callback 20-40 ns (hazard 30). What is rare and asynchronous uses the macros.
+//! anything, a raw callback 20-40 ns (hazard 30).
 #![allow(unsafe_code)]
 
 mod arguments;
-mod backup;
 mod call;
 mod context;
+mod listener;
 mod namespace;
 mod output;
 mod queue;
+mod requests;
 mod results;
 mod scan;
 mod signals;
@@ -34,6 +35,8 @@ pub fn add_raw_callbacks(exports: Object<'_>, env: Env) -> napi::Result<()> {
         store::CALLBACKS,
         namespace::CALLBACKS,
         queue::CALLBACKS,
+        listener::CALLBACKS,
+        requests::CALLBACKS,
         scan::CALLBACKS,
         signals::CALLBACKS,
         transaction::CALLBACKS,

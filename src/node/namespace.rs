@@ -6,7 +6,8 @@ use super::arguments::packed;
 use super::call::{Call, RawCallback, Returned, callbacks};
 use super::output::{HEADER_BYTES, Writer, write_text};
 use crate::error::Error;
-use crate::{Batch, EntryHead, MetadataPatch, Namespace, Store, Ttl};
+use crate::packed::unpack;
+use crate::{EntryHead, MetadataPatch, Namespace, Store, Ttl};
 
 pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "namespace" => namespace,
@@ -156,21 +157,12 @@ fn set(call: &mut Call) -> Returned {
     call.return_number(version as f64)
 }
 
-/// (namespace, packed, bytes, ttl, metadata?) -> count; `packed` as `packed` reads it
+/// (namespace, packed, bytes, ttl, metadata?) -> count; `packed` as `unpack` reads it
 fn set_many(call: &mut Call) -> Returned {
-    let namespace = the_namespace(call)?;
     let (ttl, metadata) = (ttl(call, 3)?, metadata(call, 4)?);
-    let mut batch = Batch::new();
-    let index = batch.namespace(namespace.name())?;
-    let mut count = 0;
-    for (key, value) in packed(call, 1, 2)? {
-        batch.set(index, key, value, ttl, metadata.as_ref())?;
-        count += 1;
-    }
-    if count > 0 {
-        namespace.commit(&batch)?;
-    }
-    call.return_number(f64::from(count))
+    let entries = unpack(packed(call, 1, 2)?)?;
+    let count = the_namespace(call)?.set_many(entries, ttl, metadata.as_ref())?;
+    call.return_number(count as f64)
 }
 
 /// (namespace, key, by) -> sum

@@ -7,10 +7,11 @@ use super::arguments::packed;
 use super::call::{Call, RawCallback, Returned, callbacks};
 use super::output::write_text;
 use super::scan::{State, return_collected};
+use crate::packed::unpack;
 use crate::queue::Token;
 use crate::shared::lock;
 use crate::value::write_number;
-use crate::{Hold, Queue, QueueOptions, Store, TaskState, TaskStatus};
+use crate::{ClaimedTask, Hold, Queue, QueueOptions, Store, TaskState, TaskStatus};
 
 pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "queue" => queue,
@@ -33,12 +34,12 @@ pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
 /// MessagePack's nil.
 const NIL: &[u8] = &[0xc0];
 
-fn the_queue(call: &Call) -> Returned<&'static Arc<Queue>> {
+pub(super) fn the_queue(call: &Call) -> Returned<&'static Arc<Queue>> {
     call.external(0)
 }
 
 /// The id of the task that a worker means.
-fn task_id(call: &Call) -> Returned<String> {
+pub(super) fn task_id(call: &Call) -> Returned<String> {
     call.string(call.argument(1))
 }
 
@@ -59,19 +60,24 @@ fn queue(call: &mut Call) -> Returned {
 /// (queue, packed ids and items, bytes, delay)
 fn push_tasks(call: &mut Call) -> Returned {
     let delay_ms = call.number(3)? as u64;
-    the_queue(call)?.push(packed(call, 1, 2)?, delay_ms)?;
+    the_queue(call)?.push(unpack(packed(call, 1, 2)?)?, delay_ms)?;
     call.return_undefined()
 }
 
 /// (queue) -> scan with the version that pushed a task, its attempt and its item, or undefined
 fn claim_task(call: &mut Call) -> Returned {
     let Some(task) = the_queue(call)?.claim()? else { return call.return_undefined() };
+    return_collected(call, claimed(&task))
+}
+
+/// A claimed task on its way to JavaScript.
+pub(super) fn claimed(task: &ClaimedTask) -> State {
     let (mut created, mut attempt) = (Vec::new(), Vec::new());
     write_number(&mut created, task.created as f64);
     write_number(&mut attempt, task.attempt as f64);
     let mut state = State::default();
     state.push(&task.id, &[&created, &attempt, &task.item]);
-    return_collected(call, state)
+    state
 }
 
 /// (queue, id, created, attempt) -> hold

@@ -21,6 +21,7 @@ pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "stats" => stats,
     "flush" => flush,
     "takeTurn" => take_turn,
+    "tryTurn" => try_turn,
     "endTurn" => end_turn,
     "close" => close,
 ];
@@ -82,7 +83,7 @@ fn crash_report(call: &mut Call) -> Returned {
     call.return_string(&crate::crash_report(&path, &crash).to_json().to_string())
 }
 
-fn store(call: &Call) -> Returned<&'static Arc<Store>> {
+pub(super) fn store(call: &Call) -> Returned<&'static Arc<Store>> {
     call.external(0)
 }
 
@@ -146,6 +147,14 @@ fn take_turn(call: &mut Call) -> Returned {
     let wait = Duration::from_millis(call.number(1)? as u64);
     let turn = store(call)?.take_turn(wait)?;
     call.new_external(std::sync::Mutex::new(turn))
+}
+
+/// (store) -> turn, or undefined where somebody else has it
+fn try_turn(call: &mut Call) -> Returned {
+    match store(call)?.take_turn(Duration::ZERO)? {
+        Some(turn) => call.new_external(std::sync::Mutex::new(Some(turn))),
+        None => call.return_undefined(),
+    }
 }
 
 fn end_turn(call: &mut Call) -> Returned {

@@ -9,11 +9,13 @@ use super::namespace::{end_or_needed, metadata, required_version, ttl, write_ent
 use super::output::Writer;
 use super::scan::{State, range, return_collected};
 use crate::error::Error;
+use crate::packed::unpack;
 use crate::shared::lock;
 use crate::{Store, Transaction};
 
 pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "beginTransaction" => begin,
+    "beginSharedTransaction" => begin_shared,
     "isOvertaken" => is_overtaken,
     "commitTransaction" => commit,
     "endTransaction" => end,
@@ -65,6 +67,13 @@ fn begin(call: &mut Call) -> Returned {
     call.new_external(running)
 }
 
+/// (store) -> transaction, beside which others may run
+fn begin_shared(call: &mut Call) -> Returned {
+    let store: &Arc<Store> = call.external(0)?;
+    let running: Running = Arc::new(Mutex::new(Some(store.begin_shared_transaction()?)));
+    call.new_external(running)
+}
+
 /// (transaction) -> whether it has to run again
 fn is_overtaken(call: &mut Call) -> Returned {
     let transaction = lock(transaction(call)?);
@@ -73,9 +82,14 @@ fn is_overtaken(call: &mut Call) -> Returned {
 
 /// (transaction): ends it, too
 fn commit(call: &mut Call) -> Returned {
-    let taken = lock(transaction(call)?).take();
-    taken.ok_or(Error::TransactionEnded)?.commit()?;
+    take(call)?.commit()?;
     call.return_undefined()
+}
+
+/// The transaction, which ends for JavaScript.
+pub(super) fn take(call: &Call) -> Returned<Transaction> {
+    let taken = lock(transaction(call)?).take();
+    Ok(taken.ok_or(Error::TransactionEnded)?)
 }
 
 /// (transaction): leaves nothing behind
@@ -181,7 +195,7 @@ fn set(call: &mut Call) -> Returned {
 
 fn set_many(call: &mut Call) -> Returned {
     let (ttl, metadata) = (ttl(call, 3)?, metadata(call, 4)?);
-    let entries = packed(call, 1, 2)?;
+    let entries = unpack(packed(call, 1, 2)?)?;
     view(call)?.with(|transaction, namespace| {
         Ok(transaction.set_many(namespace, &entries, ttl, metadata.as_ref())?)
     })?;

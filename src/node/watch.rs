@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::call::{Call, RawCallback, Returned, callbacks};
+use super::listener::channel;
 use super::output::{Report, Writer, write_text};
-use super::signals::channel;
 use crate::shared::lock;
 use crate::value::write_number;
 use crate::{Interest, Store, WatchedChange, Watcher};
