@@ -15,8 +15,10 @@ class Consumer {
   #wakeUp
   #timer
   #isEnded = false
-  /** Whether a task was delivered in this turn of the event loop. */
-  #isResting = false
+  /** Whether #serve runs, and whether it was called meanwhile. */
+  #isServing = false
+  #isCalled = false
+  #isClaiming = false
   /** Pending calls of next(), in the order in which they get tasks. */
   #waiting = []
   /** Tasks whose loop bodies run. */
@@ -59,35 +61,57 @@ class Consumer {
     if (task !== undefined) Task.release(task)
   }
 
-  #serve () {
-    if (this.#isResting || this.#waiting.length === 0) return
-    try {
-      if (this.#deliver()) return
+  async #serve () {
+    this.#isCalled = true
+    if (this.#isServing) return
+    this.#isServing = true
+    while (this.#isCalled && this.#waiting.length > 0) {
+      this.#isCalled = false
+      try {
+        await this.#look()
+      } catch (error) {
+        this.#end(error.code === 'ERR_CLOSED' ? undefined : error)
+      }
+    }
+    this.#isServing = false
+  }
+
+  async #look () {
+    if (!await this.#deliver()) {
+      if (this.#isEnded) return
       // Armed before the next look: what is pushed from here on wakes this consumer.
       this.#wakeUp ??= new Signal(this.#source.subscribe(), () => this.#serve())
       this.#wakeUp.arm()
-      if (this.#deliver()) return
-      this.#setTimer(this.#source.readyIn())
-    } catch (error) {
-      if (error.code === 'ERR_CLOSED') this.#end()
-      else this.#end(error)
+      if (!await this.#deliver()) {
+        if (!this.#isEnded) this.#setTimer(this.#source.readyIn())
+        return
+      }
     }
+    // A long queue must not keep timers and other events waiting: the next task comes next turn.
+    await new Promise(setImmediate)
+    this.#isCalled = true
   }
 
   /** Gives a task to the first pending next(); returns whether there was one. */
-  #deliver () {
-    const task = this.#source.claim()
-    if (task === undefined) return false
-    Task.hold(task)
-    this.#running.push(task)
-    this.#waiting.shift().resolve({ value: task, done: false })
+  async #deliver () {
+    this.#isClaiming = true
+    let task
+    try {
+      task = await this.#source.claim()
+    } finally {
+      this.#isClaiming = false
+    }
+    if (task === undefined) {
+      if (this.#isEnded) this.#end()
+      return false
+    }
+    const { resolve } = this.#waiting.shift()
+    if (!this.#isEnded) {
+      Task.hold(task)
+      this.#running.push(task)
+    }
+    resolve({ value: task, done: false })
     if (this.#waiting.length === 0) this.#sleepNot()
-    // A long queue must not keep timers and other events waiting: the next task comes next turn.
-    this.#isResting = true
-    setImmediate(() => {
-      this.#isResting = false
-      this.#serve()
-    })
     return true
   }
 
@@ -110,7 +134,9 @@ class Consumer {
     this.#isEnded = true
     this.#forgetSignal()
     this.#sleepNot()
-    for (const { resolve, reject } of this.#waiting.splice(0)) {
+    // A claim that is under way may bring a task: it is for the first one.
+    const first = this.#isClaiming ? 1 : 0
+    for (const { resolve, reject } of this.#waiting.splice(first)) {
       if (error === undefined) resolve({ value: undefined, done: true })
       else reject(error)
     }

@@ -159,17 +159,7 @@ class Namespace {
     checkIncrement(by)
     refuseOptions(options, 'increment', ': it keeps the ttl; update() gives another')
     if (this.#schema === undefined) return native.increment(this.#native, key, by)
-    return this.update(key, (value) => {
-      if (value !== undefined && typeof value !== 'number') {
-        throw new DataStoreError('ERR_NOT_A_NUMBER',
-          `${JSON.stringify(key)} in ${JSON.stringify(this.name)} holds ${kindOf(value)}, which ` +
-          'cannot be incremented: use update() or another key')
-      }
-      const sum = (value ?? 0) + by
-      if (Number.isFinite(sum)) return sum
-      throw new DataStoreError('ERR_INVALID_OPTION',
-        'invalid option: the sum is too large for a number')
-    })
+    return this.update(key, (value) => addTo(this.name, key, value, by))
   }
 
   delete (key, options) {
@@ -186,6 +176,28 @@ class Namespace {
     const { prefix } = checkOptions(options, ['prefix'], 'clear')
     return native.clear(this.#native, checkString(prefix, 'prefix'))
   }
+
+  /** What native calls of a namespace take. */
+  static native (namespace) {
+    return namespace.#native
+  }
+
+  static schema (namespace) {
+    return namespace.#schema
+  }
+}
+
+/** What an increment makes of a value. */
+function addTo (namespace, key, value, by) {
+  if (value !== undefined && typeof value !== 'number') {
+    throw new DataStoreError('ERR_NOT_A_NUMBER',
+      `${JSON.stringify(key)} in ${JSON.stringify(namespace)} holds ${kindOf(value)}, which ` +
+      'cannot be incremented: use update() or another key')
+  }
+  const sum = (value ?? 0) + by
+  if (Number.isFinite(sum)) return sum
+  throw new DataStoreError('ERR_INVALID_OPTION',
+    'invalid option: the sum is too large for a number')
 }
 
 function endlessUpdate (namespace, key) {
@@ -208,4 +220,4 @@ function * iterate (scan, withValues, item) {
   }
 }
 
-module.exports = { Namespace }
+module.exports = { Namespace, addTo, endlessUpdate }

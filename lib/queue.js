@@ -2,19 +2,15 @@
 
 // The face of a queue. Every step of a task is one native call, and one commit.
 
-const { randomUUID } = require('node:crypto')
 const { checkSignal } = require('./abort')
 const native = require('./native')
-const { encode } = require('./codec')
 const { Consumer } = require('./consume')
 const { drained } = require('./drained')
-const { DataStoreError, typeError } = require('./errors')
+const { typeError } = require('./errors')
 const { define } = require('./listing')
-const {
-  checkDelay, checkInteger, checkLease, checkName, checkOptions, checkTaskId
-} = require('./options')
+const { checkInteger, checkLease, checkName, checkOptions, checkTaskId } = require('./options')
 const { drain } = require('./output')
-const { packEntries } = require('./pack')
+const { checkItems, checkPush, packTasks } = require('./push')
 const { Task } = require('./task')
 
 const DEFAULT_LEASE_MS = 30_000
@@ -40,58 +36,31 @@ class Queue {
   // -------------------------------------------------------------- tasks in
 
   push (item, options) {
-    const checked = checkOptions(options, ['id', 'delay'], 'push')
-    const id = checked.id === undefined ? randomUUID() : checkTaskId(checked.id)
-    const delay = checkDelay(checked.delay, 'delay') ?? 0
+    const { id, delay } = checkPush(options)
     this.#push([[id, item]], delay, () => 'item')
     return id
   }
 
   pushMany (items, options) {
-    if (options !== undefined) {
-      throw typeError('ERR_INVALID_OPTION', 'pushMany takes no options: push() takes id and delay')
-    }
-    if (typeof items?.[Symbol.iterator] !== 'function' || typeof items === 'string') {
-      throw typeError('ERR_INVALID_VALUE', 'pushMany takes an array or another iterable of items')
-    }
-    const tasks = Array.from(items, (item) => [randomUUID(), item])
+    const tasks = checkItems(items, options)
     if (tasks.length > 0) this.#push(tasks, 0, (position) => `item ${position}`)
     return tasks.map(([id]) => id)
   }
 
   #push (tasks, delay, nameOf) {
-    let position = -1
-    const check = (item) => checkItem(item, nameOf(++position))
-    const send = (packed, bytes) => {
-      position = -1
-      native.pushTasks(this.#native, packed, bytes, delay)
-    }
-    try {
-      packEntries(tasks, check, 'push', send)
-    } catch (error) {
-      // The message names the id, which may be a generated one that nobody knows.
-      if (position >= 0 && error instanceof DataStoreError) {
-        encode(checkItem(tasks[position][1], nameOf(position)), nameOf(position))
-      }
-      throw error
-    }
+    packTasks(tasks, nameOf, (packed, bytes) =>
+      native.pushTasks(this.#native, packed, bytes, delay))
   }
 
   // -------------------------------------------------------------- tasks out
 
   claim () {
     const scan = native.claimTask(this.#native)
-    if (scan === undefined) return undefined
-    let task
-    drain(scan, true, ([id], [created, attempt, item]) => {
-      task = new Task(this.#native, this.#lease, created, { id, item, attempt })
-    })
-    return task
+    return scan === undefined ? undefined : Task.claimed(this.#native, this.#lease, scan)
   }
 
   consume (options) {
-    const { signal } = checkOptions(options, ['signal'], 'consume')
-    return new Consumer(this.#source(), checkSignal(signal))
+    return Queue.consume(this, () => this.claim(), options)
   }
 
   async drained (options) {
@@ -107,10 +76,24 @@ class Queue {
   /** What those who wait for the queue need of it. */
   #source () {
     return {
-      claim: () => this.claim(),
       readyIn: () => native.readyIn(this.#native),
       subscribe: () => native.subscribeQueue(this.#store, this.name)
     }
+  }
+
+  /** The tasks of a queue that `claim` gives. */
+  static consume (queue, claim, options) {
+    const { signal } = checkOptions(options, ['signal'], 'consume')
+    return new Consumer({ claim, ...queue.#source() }, checkSignal(signal))
+  }
+
+  /** What native calls of a queue take. */
+  static native (queue) {
+    return queue.#native
+  }
+
+  static lease (queue) {
+    return queue.#lease
   }
 
   retryDead () {
@@ -170,13 +153,6 @@ function taskState (id, fields, item, result) {
   if (hasResult) state.result = result
   if (error !== null) state.error = error
   return state
-}
-
-function checkItem (item, name) {
-  if (item === undefined) {
-    throw typeError('ERR_INVALID_VALUE', `${name} is undefined: use null for none`)
-  }
-  return item
 }
 
 module.exports = { Queue }

@@ -3,6 +3,7 @@
 // Optimistic writers: run, commit if nobody was first, else run again.
 
 const native = require('./native')
+const { lineFor } = require('./turns')
 
 /** What an attempt returns when another writer was first. */
 const LOST = Symbol('lost')
@@ -34,4 +35,20 @@ function race (store, attempt, endless) {
   }
 }
 
-module.exports = { LOST, MAX_RACES, race }
+/** As `race`, where an attempt gives a promise, and the thread must not be blocked. */
+async function raceLater (store, attempt, endless) {
+  const line = lineFor(store)
+  let hasTurn = false
+  try {
+    for (let races = 1; ; races++) {
+      const result = await attempt()
+      if (result !== LOST) return result
+      if (races === MAX_RACES) throw endless()
+      if (races >= RACES_BEFORE_TURN && !hasTurn) hasTurn = await line.take()
+    }
+  } finally {
+    if (hasTurn) line.pass()
+  }
+}
+
+module.exports = { LOST, MAX_RACES, race, raceLater }

@@ -1,14 +1,15 @@
 'use strict'
 
 // Waiting for changes. The native part has one waiting thread per store; it leaves the ids of what
-// has become ready and calls `onReady` here, on the thread that waits.
+// has become ready for the thread that waits.
 
 const native = require('./native')
+const { takers, hold, release } = require('./listener')
 
 /** What to call for each id that is waited for. */
 const waiting = new Map()
 
-function onReady () {
+function takeReady () {
   for (const id of native.takeReady()) {
     const wake = waiting.get(id)
     stopWaiting(id)
@@ -19,12 +20,12 @@ function onReady () {
 /** Calls `wake` once, when the id becomes ready. Until then the process is kept alive. `wake` does
  *  not throw. */
 function waitFor (id, wake) {
-  if (waiting.size === 0) native.holdProcess(true)
+  if (waiting.size === 0) hold()
   waiting.set(id, wake)
 }
 
 function stopWaiting (id) {
-  if (waiting.delete(id) && waiting.size === 0) native.holdProcess(false)
+  if (waiting.delete(id) && waiting.size === 0) release()
 }
 
 /** Calls `onChange` after a commit that a subscription is interested in. */
@@ -56,7 +57,7 @@ class Signal {
 
 // One for each addon, however often this module is loaded (see output.js).
 if (native.signals === undefined) {
-  native.listen(onReady)
+  takers.push(takeReady)
   native.signals = { Signal, waitFor, stopWaiting }
 }
 

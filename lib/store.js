@@ -4,12 +4,14 @@
 
 const path = require('node:path')
 const native = require('./native')
+const { AsyncDataStore } = require('./async-store')
 const { DataStoreError, makeError, retryableCodes, typeError } = require('./errors')
 const { Namespace } = require('./namespace')
 const {
   checkOptions, checkInteger, checkBoolean, checkString, checkName, refuseOptions
 } = require('./options')
 const { Queue } = require('./queue')
+const { request } = require('./requests')
 const { runTransaction } = require('./transaction')
 const { watch } = require('./watch')
 
@@ -31,6 +33,7 @@ class DataStore {
   #native
   #closed = false
   #default
+  #async
 
   /** For openStore and the default store only. */
   constructor (options, isDefault) {
@@ -110,9 +113,9 @@ class DataStore {
     if (typeof directory !== 'string' || directory === '') {
       throw typeError('ERR_INVALID_OPTION', 'backup takes the path of a directory')
     }
-    const failure = await native.backup(
-      this.#handle(), path.resolve(directory), checkBoolean(compact, 'compact') ?? false)
-    if (failure.length > 0) throw new DataStoreError(...failure)
+    const isCompact = checkBoolean(compact, 'compact') ?? false
+    await request((id) =>
+      native.requestBackup(this.#handle(), path.resolve(directory), isCompact, id))
   }
 
   stats () {
@@ -125,9 +128,21 @@ class DataStore {
     return stats
   }
 
+  get async () {
+    this.#async ??= new AsyncDataStore(this, () => this.#handle(), () => this.#leave())
+    return this.#async
+  }
+
   close () {
-    if (this.#native !== undefined && !this.#closed) native.close(this.#native)
+    const open = this.#leave()
+    if (open !== undefined) native.close(open)
+  }
+
+  /** Lets no more calls in; returns the native store if it has to be closed. */
+  #leave () {
+    const open = this.#closed ? undefined : this.#native
     this.#closed = true
+    return open
   }
 
   [Symbol.dispose] () {

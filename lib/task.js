@@ -7,6 +7,7 @@ const native = require('./native')
 const { encode } = require('./codec')
 const { typeError } = require('./errors')
 const { checkDelay, checkLease, checkOptions } = require('./options')
+const { drain } = require('./output')
 
 class Task {
   #queue
@@ -27,32 +28,46 @@ class Task {
   }
 
   renew (ms) {
-    const lease = checkLease(ms, 'renew') ?? this.#lease
-    native.renewTask(this.#queue, this.id, this.#created, this.attempt, lease)
+    native.renewTask(...Task.token(this), checkRenewal(ms) ?? this.#lease)
   }
 
   complete (result, options) {
-    if (options !== undefined) throw typeError('ERR_INVALID_OPTION', 'complete takes no options')
-    const bytes = result === undefined ? undefined : encode(result)
-    native.completeTask(this.#queue, this.id, this.#created, this.attempt, bytes)
-    this.#settle()
+    native.completeTask(...Task.token(this), checkResult(result, options))
+    Task.settle(this)
   }
 
   fail (error, options) {
-    const { retryIn } = checkOptions(options, ['retryIn'], 'fail')
-    const delay = checkDelay(retryIn, 'retryIn') ?? 0
-    native.failTask(this.#queue, this.id, this.#created, this.attempt, messageOf(error), delay)
-    this.#settle()
+    native.failTask(...Task.token(this), ...checkFailure(error, options))
+    Task.settle(this)
   }
 
-  #settle () {
-    this.#settled = true
-    Task.release(this)
+  /** The task that a native claim has found, as an instance of this class. */
+  static claimed (queue, lease, scan) {
+    let task
+    drain(scan, true, ([id], [created, attempt, item]) => {
+      task = new this(queue, lease, created, { id, item, attempt })
+    })
+    return task
+  }
+
+  /** How native calls name a task that is this worker's. */
+  static token (task) {
+    return [task.#queue, task.id, task.#created, task.attempt]
+  }
+
+  static lease (task) {
+    return task.#lease
+  }
+
+  /** It is finished, or another worker's. */
+  static settle (task) {
+    task.#settled = true
+    Task.release(task)
   }
 
   /** Renews the lease natively from now on, until the task is settled or released. */
   static hold (task) {
-    task.#hold = native.holdTask(task.#queue, task.id, task.#created, task.attempt)
+    task.#hold = native.holdTask(...Task.token(task))
   }
 
   static release (task) {
@@ -65,6 +80,24 @@ class Task {
   }
 }
 
+/** For how long a task is renewed, or undefined. */
+function checkRenewal (ms) {
+  return checkLease(ms, 'renew')
+}
+
+/** The bytes of a result, or undefined for none. */
+function checkResult (result, options) {
+  if (options !== undefined) throw typeError('ERR_INVALID_OPTION', 'complete takes no options')
+  return result === undefined ? undefined : encode(result)
+}
+
+/** Why a task failed, and when it is tried again. */
+function checkFailure (error, options) {
+  const { retryIn } = checkOptions(options, ['retryIn'], 'fail')
+  const delay = checkDelay(retryIn, 'retryIn') ?? 0
+  return [messageOf(error), delay]
+}
+
 /** What a task remembers of an error: its message. */
 function messageOf (error) {
   try {
@@ -75,4 +108,4 @@ function messageOf (error) {
   }
 }
 
-module.exports = { Task }
+module.exports = { Task, checkFailure, checkRenewal, checkResult }

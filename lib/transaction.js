@@ -145,6 +145,10 @@ function commit (transaction) {
 
 function refuseUnusual (fn) {
   if (isAsyncFunction(fn)) throw asynchronous('is async')
+  refuseGenerator(fn)
+}
+
+function refuseGenerator (fn) {
   // Its body would not run before somebody asks for its first value.
   if (isGeneratorFunction(fn)) {
     throw typeError('ERR_INVALID_OPTION',
@@ -176,4 +180,4 @@ function endless () {
     'in it (a listing depends on every key of its namespace), or make it shorter')
 }
 
-module.exports = { runTransaction }
+module.exports = { Transaction, endless, refuseGenerator, runTransaction }
