@@ -452,6 +452,13 @@ export interface DataStore {
   transaction<R>(fn: (tx: Transaction) => NoPromise<R>): R
 
   /**
+   * The same store with promises: writes that share commits and do not keep the event loop waiting.
+   *
+   * @example await store.async.useNamespace('log').set(key, line)
+   */
+  readonly async: AsyncDataStore
+
+  /**
    * Waits until everything written so far, by any process, is on the disk. Strict writes are when
    * they return; this is for relaxed ones.
    *
@@ -1220,6 +1227,482 @@ export interface Task<T = unknown, R = unknown> {
    * @example task.fail(new Error('no route'), { retryIn: 1000 })
    */
   fail(error: unknown, options?: FailOptions): void
+}
+
+// ------------------------------------------------------------------------------------ promises
+
+/**
+ * The same store with promises: {@link DataStore.async}. Writes go to one thread of the process,
+ * which commits together all that is waiting, so that a thousand writes cost little more than one,
+ * and the event loop waits neither for the disk nor for other processes.
+ *
+ * - A promise of a write resolves when the write is on the disk. What it writes is encoded before
+ *   the call returns: changing the value afterwards changes nothing.
+ * - Writes are applied in the order of the calls, each of them alone: one that fails leaves nothing
+ *   behind and does not touch the others. Two calls never share a version of one key.
+ * - A read that begins after a write was awaited sees it. Reads do not wait for writes that are on
+ *   their way; `claim` does.
+ * - Nothing throws: what the synchronous method throws is what the promise rejects with, for
+ *   wrong arguments too; an iterator rejects at its first `next()`. `useNamespace` and `useQueue`
+ *   check nothing: a wrong name rejects each call.
+ * - Where more than 64 MiB wait to be written, a call waits until there is room. Await now and then.
+ * - A promise that is pending keeps the process alive. Writes that were not awaited when
+ *   `process.exit()` is called may be lost, each as a whole; `close()` of either kind writes them.
+ *
+ * Besides what is said below, a promise rejects with ERR_CLOSED after `close()`, and with whatever
+ * the synchronous method throws.
+ *
+ * @example
+ * const pages = store.async.useNamespace('pages')
+ * await Promise.all(urls.map(async (url) => pages.set(url, await fetchPage(url))))
+ */
+export interface AsyncDataStore {
+  /**
+   * A namespace whose values a schema checks; see {@link DataStore.useNamespace}.
+   *
+   * @example
+   * const tasks = store.async.useNamespace('tasks', { schema: z.object({ title: z.string() }) })
+   */
+  useNamespace<S extends StandardSchemaV1>(
+    name: string,
+    options: { schema: S }
+  ): AsyncNamespace<StandardSchemaV1.InferOutput<S>, StandardSchemaV1.InferInput<S>>
+  /**
+   * A view of one namespace; see {@link DataStore.useNamespace}.
+   *
+   * Errors, of the calls of what this returns: ERR_INVALID_NAMESPACE, ERR_INVALID_OPTION.
+   *
+   * @example
+   * const status = store.async.useNamespace<{ stage: string }>('pipeline:job-1')
+   */
+  useNamespace<T = unknown>(name: string, options?: NamespaceOptions<T>): AsyncNamespace<T>
+  /**
+   * Names of the namespaces that hold at least one live key; see {@link DataStore.listNamespaces}.
+   *
+   * @example for (const name of await store.async.listNamespaces()) console.log(name)
+   */
+  listNamespaces(options?: ListNamespacesOptions): Promise<string[]>
+
+  /** Short for `useNamespace('default').get(key)`; see {@link AsyncNamespace.get}. */
+  get<T = unknown>(key: string): Promise<T | undefined>
+  /** Short for `useNamespace('default').get(key, fallback)`; see {@link AsyncNamespace.get}. */
+  get<T>(key: string, fallback: T): Promise<NoInfer<T>>
+  /** As above, with a fallback of another type. */
+  get<T, F>(key: string, fallback: F): Promise<T | F>
+  /** Short for `useNamespace('default').set(...)`; see {@link AsyncNamespace.set}. */
+  set(key: string, value: unknown, options?: SetOptions): Promise<number>
+  /** Short for `useNamespace('default').has(key)`; see {@link AsyncNamespace.has}. */
+  has(key: string): Promise<boolean>
+  /** Short for `useNamespace('default').delete(key)`; see {@link AsyncNamespace.delete}. */
+  delete(key: string, options?: DeleteOptions): Promise<boolean>
+
+  /**
+   * The changes of every namespace, or of those whose names begin with `prefix`; see
+   * {@link DataStore.watch}.
+   *
+   * @example
+   * for await (const change of store.async.watch({ prefix: 'pipeline:' })) console.log(change)
+   */
+  watch(options?: WatchStoreOptions): AsyncIterableIterator<Change>
+  /**
+   * A queue of tasks; see {@link DataStore.useQueue}.
+   *
+   * Errors, of the calls of what this returns: ERR_INVALID_NAMESPACE, ERR_INVALID_OPTION.
+   *
+   * @example
+   * const pages = store.async.useQueue<{ url: string }, number>('pages', { lease: 60000 })
+   */
+  useQueue<T = unknown, R = unknown>(name: string, options?: QueueOptions): AsyncQueue<T, R>
+
+  /**
+   * As {@link DataStore.transaction}, where `fn` may be async and may await: the same guarantees
+   * and limits. It still holds no lock and is optimistic: the longer it takes, the more often
+   * another writer is first, and `fn` runs again. So do what is slow, or may not be done twice,
+   * before or after. Several may run at once on one store, and the store may be written to beside
+   * them; but what `fn` reads or writes other than through `tx` is no part of the transaction.
+   *
+   * What `fn` has not awaited when its promise resolves may still be in time, or reject with
+   * ERR_CLOSED.
+   *
+   * Errors: whatever `fn` throws or rejects with; ERR_INVALID_OPTION past a limit and for a
+   * generator; ERR_VALUE_TOO_LARGE; ERR_CONFLICT when others were first 1,000 times in a row.
+   *
+   * @example
+   * await store.async.transaction(async (tx) => {
+   *   const accounts = tx.useNamespace<number>('accounts')
+   *   const amount = Math.min(30, await accounts.get('ann', 0))
+   *   await accounts.increment('ann', -amount)
+   *   await accounts.increment('ben', amount)
+   * })
+   */
+  transaction<R>(fn: (tx: AsyncTransaction) => MaybePromised<R>): Promise<R>
+
+  /**
+   * Resolves when all that was written so far, the writes that are on their way included, is on the
+   * disk.
+   *
+   * @example
+   * log.set(key, line).catch(report)
+   * await store.async.flush()
+   */
+  flush(): Promise<void>
+  /** As {@link DataStore.backup}. */
+  backup(path: string, options?: BackupOptions): Promise<void>
+  /** As {@link DataStore.stats}. */
+  stats(): Promise<StoreStats>
+  /**
+   * Closes the store, this one and the synchronous one, which are the same: at once for new calls;
+   * it resolves when the writes that are on their way are done and the store is closed. Closing
+   * twice is allowed.
+   *
+   * @example await store.async.close()
+   */
+  close(): Promise<void>
+  /**
+   * Calls `close()` at the end of a block that declared it with `await using`.
+   *
+   * @example await using store = openStore().async
+   */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What may be awaited or not. */
+export type MaybePromised<R> = Promise<R> | R
+
+/**
+ * A view of one namespace with promises. Made by {@link AsyncDataStore.useNamespace}. Each method
+ * does what the one of {@link Namespace} does, and rejects with what that throws.
+ */
+export interface AsyncNamespace<T = unknown, Input = T> {
+  /** The namespace's name. */
+  readonly name: string
+
+  /**
+   * The value of a key, or `undefined`. Sees every write that was acknowledged before the call
+   * began, in any process; those that are on their way it does not wait for.
+   *
+   * @example const stage = await status.get('stage')
+   */
+  get(key: string): Promise<T | undefined>
+  /**
+   * The value of a key, or `fallback` when there is none.
+   *
+   * @example const done = await meta.get('completed', 0)
+   */
+  get<F>(key: string, fallback: F): Promise<T | F>
+  /**
+   * The value of a key with its version, times, writers and metadata, or `undefined`.
+   *
+   * @example const entry = await status.getEntry('stage')
+   */
+  getEntry(key: string): Promise<Entry<T> | undefined>
+  /**
+   * Whether a key exists.
+   *
+   * @example if (!await cache.has(url)) await fetchInto(cache, url)
+   */
+  has(key: string): Promise<boolean>
+  /**
+   * The values of several keys from one snapshot. Missing keys are left out.
+   *
+   * @example const { title, body } = await page.getMany(['title', 'body'])
+   */
+  getMany(keys: Iterable<string>): Promise<Record<string, T>>
+  /**
+   * Every key with its value, from one snapshot.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example const summaries = await files.getAll({ prefix: 'src/' })
+   */
+  getAll(options?: RangeOptions): Promise<Record<string, T>>
+  /**
+   * The keys, in byte order, from one snapshot.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example const jobs = await queue.listKeys({ prefix: 'job:' })
+   */
+  listKeys(options?: RangeOptions): Promise<string[]>
+  /**
+   * How many keys there are.
+   *
+   * @example const total = await files.count()
+   */
+  count(): Promise<number>
+  /**
+   * The keys, in byte order, read in chunks; see {@link Namespace.keys}.
+   *
+   * Errors: `next()` rejects with ERR_INVALID_OPTION.
+   *
+   * @example for await (const key of files.keys({ prefix: 'src/' })) console.log(key)
+   */
+  keys(options?: RangeOptions): AsyncIterableIterator<string>
+  /**
+   * The values, in byte order of their keys; else as {@link AsyncNamespace.keys}.
+   *
+   * @example for await (const text of files.values({ limit: 100 })) await index(text)
+   */
+  values(options?: RangeOptions): AsyncIterableIterator<T>
+  /**
+   * The keys with their values, in byte order of the keys; else as {@link AsyncNamespace.keys}.
+   *
+   * @example for await (const [key, text] of files.entries()) await index(key, text)
+   */
+  entries(options?: RangeOptions): AsyncIterableIterator<[string, T]>
+  /**
+   * As `entries()`.
+   *
+   * @example for await (const [key, text] of files) await index(key, text)
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<[string, T]>
+
+  /**
+   * The current state, then every change from every process; see {@link Namespace.watch}.
+   *
+   * Errors: the first `next()` rejects with what `Namespace.watch` throws.
+   *
+   * @example for await (const change of status.watch({ key: 'stage' })) console.log(change)
+   */
+  watch(options?: WatchNamespaceOptions): AsyncIterableIterator<Change<T>>
+  /**
+   * Resolves with the value as soon as the key exists and `predicate` holds; see
+   * {@link Namespace.waitFor}.
+   *
+   * @example const parsed = await stages.waitFor('parsed', { timeout: 60000 })
+   */
+  waitFor(key: string, options?: WaitForOptions<T>): Promise<T>
+
+  /**
+   * Writes a value; resolves with the entry's new version when it is on the disk.
+   *
+   * Errors: as of {@link Namespace.set}.
+   *
+   * @example const version = await status.set('stage', 'parsed', { ttl: 60000 })
+   */
+  set(key: string, value: Input, options?: SetOptions): Promise<number>
+  /**
+   * Writes many values in one commit, all or none; resolves with how many.
+   *
+   * Errors: as of {@link Namespace.setMany}.
+   *
+   * @example await files.setMany({ 'a.js': one, 'b.js': two })
+   */
+  setMany(
+    entries: Iterable<readonly [string, Input]> | Record<string, Input>,
+    options?: Omit<SetOptions, 'ifVersion'>
+  ): Promise<number>
+  /**
+   * Reads a value, changes it and writes the result, atomically over all processes, where `fn` may
+   * be async; see {@link Namespace.update}. No lock is held while `fn` runs, and it runs again when
+   * another writer was first: the longer it takes, the more often.
+   *
+   * Errors: as of {@link Namespace.update}, and what `fn` rejects with.
+   *
+   * @example await tasks.update('t1', (task) => ({ ...task, status: 'done' }))
+   */
+  update(
+    key: string,
+    fn: (value: T | undefined, entry: Entry<T> | undefined) => MaybePromised<Input>,
+    options?: SetOptions
+  ): Promise<T>
+  /**
+   * As above, where `fn` may delete the key by giving `undefined`.
+   *
+   * @example await tasks.update('t1', async (task) => task && review(task))
+   */
+  update(
+    key: string,
+    fn: (value: T | undefined, entry: Entry<T> | undefined) => MaybePromised<Input | undefined>,
+    options?: SetOptions
+  ): Promise<T | undefined>
+  /**
+   * Adds to a number, atomically over all processes; resolves with the new value.
+   *
+   * Errors: as of {@link Namespace.increment}.
+   *
+   * @example const completed = await meta.increment('completed')
+   */
+  increment(key: string, by?: number): Promise<number>
+  /**
+   * Deletes a key; resolves with whether it was there.
+   *
+   * Errors: ERR_CONFLICT when `ifVersion` is given and the entry is at another version.
+   *
+   * @example await tasks.delete('t1')
+   */
+  delete(key: string, options?: DeleteOptions): Promise<boolean>
+  /**
+   * Deletes several keys in one commit; resolves with how many were there.
+   *
+   * @example await cache.deleteMany(['a', 'b'])
+   */
+  deleteMany(keys: Iterable<string>): Promise<number>
+  /**
+   * Deletes all keys, or those under a prefix, in one commit; resolves with how many.
+   *
+   * Errors: ERR_INVALID_OPTION.
+   *
+   * @example await store.async.useNamespace('pipeline:job-1').clear()
+   */
+  clear(options?: ClearOptions): Promise<number>
+}
+
+/**
+ * What the function of {@link AsyncDataStore.transaction} gets. Every method rejects with ERR_CLOSED
+ * after the end of the function.
+ */
+export interface AsyncTransaction {
+  /**
+   * A namespace as the transaction sees it; see {@link Transaction.useNamespace}.
+   *
+   * Errors, of the calls of what this returns: ERR_INVALID_NAMESPACE; ERR_INVALID_OPTION at the
+   * 101st namespace.
+   *
+   * @example const tasks = tx.useNamespace<Task>('tasks')
+   */
+  useNamespace<T = unknown>(name: string): AsyncTransactionNamespace<T>
+}
+
+/**
+ * A namespace inside an async transaction: the methods of {@link AsyncNamespace}, which here see and
+ * change what the transaction will commit; else as {@link TransactionNamespace}.
+ */
+export interface AsyncTransactionNamespace<T = unknown> extends Pick<AsyncNamespace<T>,
+  'name' | 'get' | 'getEntry' | 'has' | 'getMany' | 'getAll' | 'listKeys' | 'count' |
+  'setMany' | 'increment' | 'delete' | 'deleteMany' | 'clear'
+> {
+  /**
+   * Writes a value at the commit.
+   *
+   * Errors: as of {@link Namespace.set}.
+   *
+   * @example await tx.useNamespace('tasks').set('t1', task, { ttl: 60_000 })
+   */
+  set(key: string, value: T, options?: SetOptions): Promise<void>
+}
+
+/**
+ * A queue with promises. Made by {@link AsyncDataStore.useQueue}. Each method does what the one of
+ * {@link Queue} does, and rejects with what that throws. Steps that are taken at the same time share
+ * a commit.
+ */
+export interface AsyncQueue<T = unknown, R = unknown> {
+  /** The queue's name. */
+  readonly name: string
+
+  /**
+   * Adds a task; resolves with its id.
+   *
+   * Errors: as of {@link Queue.push}.
+   *
+   * @example const id = await pages.push({ url: 'https://example.org' })
+   */
+  push(item: T, options?: PushOptions): Promise<string>
+  /**
+   * Adds many tasks in one commit; resolves with their ids.
+   *
+   * Errors: as of {@link Queue.push}; then nothing was added.
+   *
+   * @example await pages.pushMany(urls.map((url) => ({ url })))
+   */
+  pushMany(items: Iterable<T>): Promise<string[]>
+  /**
+   * Takes a task now, or resolves with `undefined`. It sees what was pushed before on this thread,
+   * awaited or not.
+   *
+   * @example const task = await pages.claim()
+   */
+  claim(): Promise<AsyncTask<T, R> | undefined>
+  /**
+   * Claims a task for each turn of a loop, and sleeps while there is none; see
+   * {@link Queue.consume}. A claim that is on its way when the signal aborts may still bring a task:
+   * it is the last one, and its lease is not renewed.
+   *
+   * Errors: `next()` rejects where a claim fails, and the iteration is over.
+   *
+   * @example
+   * for await (const task of pages.consume()) {
+   *   await task.complete(await fetchPage(task.item.url))
+   * }
+   */
+  consume(options?: QueueWaitOptions): AsyncIterableIterator<AsyncTask<T, R>>
+  /**
+   * What the queue knows of a task; `undefined` where there is none with this id.
+   *
+   * @example const state = await pages.get(id)
+   */
+  get(id: string): Promise<TaskState<T, R> | undefined>
+  /**
+   * Tasks with one status in their order, or all; see {@link Queue.list}.
+   *
+   * @example const dead = await pages.list({ status: 'dead', limit: 10 })
+   */
+  list(options?: ListTasksOptions): Promise<TaskState<T, R>[]>
+  /**
+   * Results of the completed tasks by id; see {@link Queue.results}.
+   *
+   * @example const results = await pages.results()
+   */
+  results(): Promise<Record<string, R>>
+  /**
+   * How many tasks have each status.
+   *
+   * @example const { pending } = await pages.stats()
+   */
+  stats(): Promise<QueueStats>
+  /**
+   * Resolves when nothing is pending, delayed or claimed; see {@link Queue.drained}.
+   *
+   * @example await pages.drained()
+   */
+  drained(options?: QueueWaitOptions): Promise<void>
+  /**
+   * Makes every dead task pending again; resolves with how many.
+   *
+   * @example await pages.retryDead()
+   */
+  retryDead(): Promise<number>
+  /**
+   * Removes every task, whatever its status, and the results; resolves with how many tasks.
+   *
+   * @example await pages.clear()
+   */
+  clear(): Promise<number>
+}
+
+/** A task that this worker has claimed, with promises. */
+export interface AsyncTask<T = unknown, R = unknown> {
+  /** The task's id. */
+  readonly id: string
+  /** What was pushed. */
+  readonly item: T
+  /** 1 for the first claim, larger with each one. Also the fencing token; see {@link Task}. */
+  readonly attempt: number
+  /**
+   * Makes the lease end so many milliseconds from the commit. Default: the queue's `lease`.
+   *
+   * Errors: ERR_LEASE_LOST.
+   *
+   * @example await task.renew(60000)
+   */
+  renew(ms?: number): Promise<void>
+  /**
+   * Finishes the task; see {@link Task.complete}.
+   *
+   * Errors: ERR_LEASE_LOST; those of the result.
+   *
+   * @example await task.complete({ bytes: 1024 })
+   */
+  complete(result?: R): Promise<void>
+  /**
+   * Gives the task back; see {@link Task.fail}.
+   *
+   * Errors: ERR_LEASE_LOST.
+   *
+   * @example await task.fail(new Error('no route'), { retryIn: 1000 })
+   */
+  fail(error: unknown, options?: FailOptions): Promise<void>
 }
 
 // ------------------------------------------------------------------------------------ the rest

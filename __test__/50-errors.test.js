@@ -103,11 +103,6 @@ test('setMany has no ifVersion: many keys have many versions', (t) => {
   throwsCode(() => namespace.setMany({ k: 1 }, { ifVersion: 0 }), 'ERR_INVALID_OPTION')
 })
 
-test('what later releases add is absent or refused, not half there', (t) => {
-  const { store } = setting(t)
-  for (const name of ['async']) assert.equal(name in store, false, name)
-})
-
 test('options of a wrong type or range are refused', (t) => {
   const { namespace } = setting(t)
   const set = (options) => () => namespace.set('k', 1, options)

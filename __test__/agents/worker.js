@@ -38,6 +38,18 @@ const tasks = {
     }
     return {}
   },
+  async 'increment with promises' () {
+    const later = store.async.useNamespace('n')
+    await Promise.all(Array.from({ length: 200 }, () => later.increment('sum')))
+  },
+  'write with promises without end' () {
+    const later = store.async.useNamespace('n')
+    const write = (n) => later.set(`k${n % 10}`, n).then(() => {
+      if (n === 50) parentPort.postMessage({ started: true })
+      return write(n + 1)
+    })
+    return Promise.all([write(0), write(0), write(0)])
+  },
   'read without end' () {
     for (let n = 0; ; n++) {
       namespace.getAll()
