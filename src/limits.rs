@@ -41,6 +41,9 @@ pub const MAX_GROUPED_MUTATIONS: usize = 1_000;
 /// writes more than that waits.
 pub const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
+/// What a queued write counts for besides what it writes, about what it takes in memory.
+pub const QUEUED_WRITE_BYTES: usize = 512;
+
 /// How long a write waits for another process by default, in milliseconds.
 pub const DEFAULT_BUSY_TIMEOUT_MS: u64 = 5_000;
 

@@ -15,7 +15,7 @@ use crate::checkpoint::Durability;
 use crate::commit::{Committed, Work};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::limits::{MAX_GROUP_BATCHES, MAX_QUEUED_BYTES};
+use crate::limits::{MAX_GROUP_BATCHES, MAX_QUEUED_BYTES, QUEUED_WRITE_BYTES};
 use crate::shared::{Shared, lock};
 
 /// A write that owns what it writes, so that another thread can apply it.
@@ -46,7 +46,7 @@ impl Job {
         write: Box<dyn Write>,
         done: Done,
     ) -> Job {
-        let queued_at = Instant::now();
+        let (bytes, queued_at) = (bytes + QUEUED_WRITE_BYTES, Instant::now());
         Job { agent, busy_timeout, durability, bytes, write, done, queued_at }
     }
 
@@ -92,11 +92,15 @@ impl WriterThread {
         if state.is_stopped {
             return Err(Error::Closed);
         }
+        // The thread sleeps only while there are none. To wake it is a call of the kernel.
+        let was_empty = state.jobs.is_empty();
         state.bytes += job.bytes;
         state.queued_count += 1;
         state.jobs.push_back(job);
         drop(state);
-        self.queue.arrived.notify_one();
+        if was_empty {
+            self.queue.arrived.notify_one();
+        }
         Ok(())
     }
 
