@@ -171,7 +171,7 @@ function refuseThenable (result) {
 function asynchronous (what) {
   return new DataStoreError('ERR_ASYNC_TRANSACTION',
     `the function of a transaction is synchronous, this one ${what}: await before the ` +
-    'transaction, not inside; nothing was written')
+    'transaction, not inside, or use store.async.transaction(); nothing was written')
 }
 
 function endless () {
