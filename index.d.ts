@@ -1238,14 +1238,16 @@ export interface Task<T = unknown, R = unknown> {
  *
  * - A promise of a write resolves when the write is on the disk. What it writes is encoded before
  *   the call returns: changing the value afterwards changes nothing.
- * - Writes are applied in the order of the calls, each of them alone: one that fails leaves nothing
- *   behind and does not touch the others. Two calls never share a version of one key.
+ * - Writes are applied in the order of the calls, synchronous ones included, each of them alone:
+ *   one that fails leaves nothing behind and does not touch the others. Two calls never share a
+ *   version of one key.
  * - A read that begins after a write was awaited sees it. Reads do not wait for writes that are on
  *   their way; `claim` does.
  * - Nothing throws: what the synchronous method throws is what the promise rejects with, for
  *   wrong arguments too; an iterator rejects at its first `next()`. `useNamespace` and `useQueue`
  *   check nothing: a wrong name rejects each call.
- * - Where more than 64 MiB wait to be written, a call waits until there is room. Await now and then.
+ * - Where more than 64 MiB wait to be written, a call blocks until there is room: await now and
+ *   then.
  * - A promise that is pending keeps the process alive. Writes that were not awaited when
  *   `process.exit()` is called may be lost, each as a whole; `close()` of either kind writes them.
  *
@@ -1549,8 +1551,8 @@ export interface AsyncNamespace<T = unknown, Input = T> {
 }
 
 /**
- * What the function of {@link AsyncDataStore.transaction} gets. Every method rejects with ERR_CLOSED
- * after the end of the function.
+ * What the function of {@link AsyncDataStore.transaction} gets. Every method rejects with
+ * ERR_CLOSED after the end of the function.
  */
 export interface AsyncTransaction {
   /**
@@ -1565,8 +1567,8 @@ export interface AsyncTransaction {
 }
 
 /**
- * A namespace inside an async transaction: the methods of {@link AsyncNamespace}, which here see and
- * change what the transaction will commit; else as {@link TransactionNamespace}.
+ * A namespace inside an async transaction: the methods of {@link AsyncNamespace}, which here see
+ * and change what the transaction will commit; else as {@link TransactionNamespace}.
  */
 export interface AsyncTransactionNamespace<T = unknown> extends Pick<AsyncNamespace<T>,
   'name' | 'get' | 'getEntry' | 'has' | 'getMany' | 'getAll' | 'listKeys' | 'count' |
@@ -1584,8 +1586,8 @@ export interface AsyncTransactionNamespace<T = unknown> extends Pick<AsyncNamesp
 
 /**
  * A queue with promises. Made by {@link AsyncDataStore.useQueue}. Each method does what the one of
- * {@link Queue} does, and rejects with what that throws. Steps that are taken at the same time share
- * a commit.
+ * {@link Queue} does, and rejects with what that throws. Steps that are taken at the same time
+ * share a commit.
  */
 export interface AsyncQueue<T = unknown, R = unknown> {
   /** The queue's name. */
@@ -1616,8 +1618,8 @@ export interface AsyncQueue<T = unknown, R = unknown> {
   claim(): Promise<AsyncTask<T, R> | undefined>
   /**
    * Claims a task for each turn of a loop, and sleeps while there is none; see
-   * {@link Queue.consume}. A claim that is on its way when the signal aborts may still bring a task:
-   * it is the last one, and its lease is not renewed.
+   * {@link Queue.consume}. A claim that is on its way when the signal aborts may still bring a
+   * task: it is the last one, and its lease is not renewed.
    *
    * Errors: `next()` rejects where a claim fails, and the iteration is over.
    *

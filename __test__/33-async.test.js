@@ -65,7 +65,8 @@ const NAMESPACE_CALLS = [
   ['increment', 'n', Infinity], ['increment', 'n', 1, {}], ['increment', '', 1],
   ['update', 'n', (n) => n * 2], ['update', 'none', (n) => n], ['update', 'x', () => undefined],
   ['update', 'y', (value, entry) => ({ value, entry: entry.version }), { ttl: 5000 }],
-  ['update', 'n', () => { throw new TypeError('mine') }], ['update', 'n', 5], ['update', 5, () => 1],
+  ['update', 'n', () => { throw new TypeError('mine') }], ['update', 'n', 5],
+  ['update', 5, () => 1],
   ['update', 'n', (n) => n, { ifVersion: 1 }], ['update', 'n', () => () => {}],
   ['getMany', ['a', 'n', 'none']], ['getMany', 'a'], ['getMany', [5]], ['getAll'],
   ['getAll', { prefix: 'a' }], ['getAll', { start: 'b', end: 'o', reverse: true, limit: 2 }],
@@ -245,7 +246,7 @@ test('the methods of the store do what their synchronous twins do', async (t) =>
   assert.equal(await restored.async.get('k'), 5)
 })
 
-test('writes are applied in the order of the calls, and a later read sees an awaited one', async (t) => {
+test('writes are applied in the order of the calls, and a read sees an awaited one', async (t) => {
   const store = temporaryStore(t)
   const [later, sync] = [store.async.useNamespace('n'), store.useNamespace('n')]
   const versions = await Promise.all(Array.from({ length: 500 }, (_, n) => later.set('k', n)))
@@ -263,6 +264,28 @@ test('writes are applied in the order of the calls, and a later read sees an awa
   assert.deepEqual(sums, Array.from({ length: 100 }, (_, n) => n + 2))
 })
 
+test('a synchronous write comes after the async ones that were called before it', async (t) => {
+  const store = temporaryStore(t)
+  const [later, sync] = [store.async.useNamespace('n'), store.useNamespace('n')]
+  for (let round = 0; round < 20; round++) {
+    const writes = Array.from({ length: 20 }, (_, n) => later.set('k', n))
+    const version = sync.set('k', 'synchronous')
+    assert.equal(sync.get('k'), 'synchronous')
+    const versions = await Promise.all(writes)
+    assert.ok(versions.every((earlier) => earlier < version))
+    assert.equal(sync.get('k'), 'synchronous')
+  }
+  for (let n = 0; n < 100; n++) later.increment('sum')
+  assert.equal(sync.increment('sum'), 101)
+  for (let n = 0; n < 100; n++) later.increment('sum')
+  store.transaction((tx) => tx.useNamespace('n').increment('sum'))
+  assert.equal(sync.get('sum'), 202)
+  const flushed = later.set('k', 'flushed')
+  store.flush()
+  assert.equal(sync.get('k'), 'flushed')
+  await flushed
+})
+
 test('what a key is set to twice at once never shares a version', async (t) => {
   const store = temporaryStore(t)
   const later = store.async.useNamespace('n')
@@ -274,7 +297,7 @@ test('what a key is set to twice at once never shares a version', async (t) => {
   }
 })
 
-test('a write that fails among a thousand leaves nothing behind, and the others commit', async (t) => {
+test('a write that fails among a thousand leaves nothing behind; the others commit', async (t) => {
   const store = temporaryStore(t)
   const later = store.async.useNamespace('n')
   store.useNamespace('n').set('text', 'x')
@@ -447,7 +470,7 @@ test('a claim sees what was pushed before, awaited or not', async (t) => {
   assert.equal(await queue.claim(), undefined)
 })
 
-test('consume with promises hands out each task once, wakes up, and ends with its signal', async (t) => {
+test('consume with promises hands out each task once and ends with its signal', async (t) => {
   const store = temporaryStore(t)
   const queue = store.async.useQueue('q')
   const controller = new AbortController()
@@ -483,7 +506,7 @@ test('a task that a claim brings while the loop is aborted is delivered, not los
   assert.equal((await consumer.next()).done, true)
 })
 
-test('close waits for what was written, refuses what comes later, and may be called twice', async (t) => {
+test('close writes what is on its way, refuses what comes later, and may be repeated', async (t) => {
   const { path } = temporaryStore(t)
   const store = openStore(path)
   const later = store.async

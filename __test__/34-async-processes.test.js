@@ -33,6 +33,7 @@ test('async updates of three processes lose nothing', { timeout: 120_000 }, asyn
 test('while another process holds the writer, timers, files and reads go on', needsFlock,
   async (t) => {
     const store = temporaryStore(t)
+    for (let n = 0; n < 20; n++) store.useNamespace(`known ${n}`).set('k', 1)
     const holder = startAgent(t, 'async', { task: 'hold', path: store.path })
     await new Promise((resolve) => holder.child.stdout.once('data', resolve))
     const agent = startAgent(t, 'async', { task: 'ticks', path: store.path })

@@ -19,8 +19,8 @@ class AsyncDataStore {
   #default
   #closing
 
-  /** For DataStore only. `handle` gives the native store, or throws once it is closed; `leave` lets no
-   *  more calls in and returns the native store if it has to be closed. */
+  /** For DataStore only. `handle` gives the native store, or throws once it is closed; `leave` lets
+   *  no more calls in and returns the native store if it has to be closed. */
   constructor (store, handle, leave) {
     this.#store = store
     this.#handle = handle
@@ -65,9 +65,8 @@ class AsyncDataStore {
     return runAsyncTransaction(this.#handle, fn)
   }
 
-  async flush () {
-    await request((id) => native.requestBarrier(this.#handle(), id))
-    await request((id) => native.requestFlush(this.#handle(), id))
+  flush () {
+    return request((id) => native.requestFlush(this.#handle(), id))
   }
 
   async backup (directory, options) {

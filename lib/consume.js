@@ -105,12 +105,11 @@ class Consumer {
       if (this.#isEnded) this.#end()
       return false
     }
-    const { resolve } = this.#waiting.shift()
     if (!this.#isEnded) {
       Task.hold(task)
       this.#running.push(task)
     }
-    resolve({ value: task, done: false })
+    this.#waiting.shift().resolve({ value: task, done: false })
     if (this.#waiting.length === 0) this.#sleepNot()
     return true
   }

@@ -11,8 +11,8 @@ const pending = new Map()
 let lastId = 0
 
 /** A promise of what came of a request. `submit` makes it, under the id that it is given; it
- *  returns false where no reply will come. What it throws rejects the promise. Until the reply comes
- *  the process is kept alive. */
+ *  returns false where no reply will come. What it throws rejects the promise. Until the reply
+ *  comes the process is kept alive. */
 function request (submit) {
   return new Promise((resolve, reject) => {
     const id = ++lastId

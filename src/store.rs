@@ -233,11 +233,13 @@ impl Store {
         Transaction::begin_shared(Arc::clone(&self.session))
     }
 
-    /// Waits until everything written so far, by any process, is on the disk. A strict commit was
-    /// when it returned.
+    /// Waits until everything written so far, by any process and what is queued included, is on the
+    /// disk. A strict commit was when it returned.
     pub fn flush(&self) -> Result<()> {
         self.session.check_open()?;
-        self.session.shared.flush(&Deadline::after(self.session.busy_timeout))
+        let deadline = Deadline::after(self.session.busy_timeout);
+        self.session.shared.writer_thread.drain();
+        self.session.shared.flush(&deadline)
     }
 
     /// Waits, at most `wait` or the busy timeout, for an advisory turn among all processes that ask for one. Writers
@@ -282,8 +284,11 @@ impl Session {
     /// As `commit`, for the transaction that is running.
     pub fn commit_transaction(&self, batch: &Batch) -> Result<Committed> {
         self.check_writable()?;
+        let deadline = Deadline::after(self.busy_timeout);
+        // What was queued by calls before this one comes first.
+        self.shared.writer_thread.drain();
         let work = Work { agent: &self.agent, batch, durability: self.durability };
-        self.shared.commit(&Deadline::after(self.busy_timeout), work)
+        self.shared.commit(&deadline, work)
     }
 
     /// Queues a write for the process's writer thread. `done` is called once, from that thread.

@@ -6,6 +6,7 @@
 //! Writes are applied in the order in which they were queued.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -69,6 +70,8 @@ struct Queue {
     arrived: Condvar,
     /// Some were answered.
     answered: Condvar,
+    /// How many are queued and not answered, to be looked at without the lock.
+    unanswered: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -96,6 +99,7 @@ impl WriterThread {
         let was_empty = state.jobs.is_empty();
         state.bytes += job.bytes;
         state.queued_count += 1;
+        self.queue.unanswered.fetch_add(1, Ordering::AcqRel);
         state.jobs.push_back(job);
         drop(state);
         if was_empty {
@@ -120,7 +124,7 @@ impl WriterThread {
     /// Waits until all that is queued now has been answered. Returns at once on the thread itself,
     /// which may drop the last handle of a store.
     pub fn drain(&self) {
-        if self.is_own_thread() {
+        if self.queue.unanswered.load(Ordering::Acquire) == 0 || self.is_own_thread() {
             return;
         }
         let mut state = lock(&self.queue.state);
@@ -188,6 +192,7 @@ impl Queue {
         }
         let mut state = lock(&self.state);
         state.answered_count += count;
+        self.unanswered.fetch_sub(count as usize, Ordering::AcqRel);
         state.bytes -= bytes;
         drop(state);
         self.answered.notify_all();

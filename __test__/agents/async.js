@@ -70,11 +70,12 @@ const tasks = {
       store.async.transaction(async (tx) => tx.useNamespace('n').set('t', 1)),
       store.async.useQueue('q').push(1), store.async.flush()
     ]
-    for (const write of writes) write.then(() => settled.push(1), (error) => settled.push(error.code))
+    for (const write of writes) write.finally(() => settled.push(1))
     const fs = require('node:fs')
     while (ticks.length < 20) {
       // Reads, files and timers go on.
       await later.get('k')
+      await store.async.useNamespace(`known ${ticks.length}`).get('k')
       await fs.promises.stat(args.path)
       await new Promise(setImmediate)
     }

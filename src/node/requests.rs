@@ -17,10 +17,7 @@ use super::scan::return_collected;
 use super::store::store;
 use super::transaction;
 use crate::error::{Error, Result};
-use crate::{
-    Batch, Claim, ClaimedTask, Committed, Done, NamespaceWrite, OwnedToken, QueueWrite, Store,
-    Write,
-};
+use crate::{Claim, ClaimedTask, Committed, Done, NamespaceWrite, OwnedToken, QueueWrite, Store};
 
 pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "takeReplies" => take_replies,
@@ -38,7 +35,6 @@ pub(super) const CALLBACKS: &[(&str, RawCallback)] = callbacks![
     "requestFail" => fail,
     "requestRetryDead" => retry_dead,
     "requestClearQueue" => clear_queue,
-    "requestBarrier" => barrier,
     "requestFlush" => flush,
     "requestClose" => close,
     "requestBackup" => backup,
@@ -254,21 +250,6 @@ fn retry_dead(call: &mut Call) -> Returned {
 /// (queue, id)
 fn clear_queue(call: &mut Call) -> Returned {
     request_step(call, QueueWrite::Clear, done(call, 1, removed)?)
-}
-
-/// Changes nothing, after all that was asked for before.
-struct Barrier;
-
-impl Write for Barrier {
-    fn batch(&self) -> Result<Batch<'_>> {
-        Ok(Batch::new())
-    }
-}
-
-/// (store, id)
-fn barrier(call: &mut Call) -> Returned {
-    store(call)?.submit(0, Box::new(Barrier), done(call, 1, no_answer)?)?;
-    call.return_undefined()
 }
 
 /// Runs what takes long, and is rare, on a thread of its own.
