@@ -41,7 +41,7 @@ async function record (t, { processes, calls, kills = 0, args, options }) {
     assert.equal(code, 0, stderr)
   }
   await Promise.all(Array.from({ length: processes }, live))
-  return { calls: history, ...finalState(store.path) }
+  return { calls: history, sharesCommits: args?.lanes !== undefined, ...finalState(store.path) }
 }
 
 const ofId = (history, id) => history.findLast((one) => one.id === id)
@@ -79,22 +79,37 @@ test('four processes, killed and replaced again and again: one order explains it
   assert.deepEqual(check(history), [])
 })
 
+test('three processes with five calls at once each: one order explains it', async (t) => {
+  const history = await record(t, { processes: 3, calls: 80, args: { lanes: 5 } })
+  describe(t, history)
+  assert.deepEqual(check(history), [])
+})
+
+test('calls at once, with processes killed and replaced: one order explains it', async (t) => {
+  const history = await record(t, { processes: 3, calls: 60, kills: 15, args: { lanes: 4 } })
+  describe(t, history)
+  assert.deepEqual(check(history), [])
+})
+
 // ---------------------------------------------------------------- that the checker can fail
 
 let weakened
 before((t) => { weakened = weakenedPackage(t) })
 
+const RUNS = { 'one call': { calls: 300 }, 'five calls': { calls: 60, lanes: 5 } }
+
 for (const name of ['key-versions', 'namespace-versions', 'extension', 'lost-update']) {
-  test(`a run without the check "${name}" is found out`, async (t) => {
-    const args = { package: weakened }
-    let violations = []
-    // Chance may spare a run; only the time limit of the tests ends the search.
-    while (violations.length === 0) {
-      violations =
-        check(await record(t, { processes: 5, calls: 300, args, options: without(name) }))
-    }
-    t.diagnostic(`${violations.length} violations, such as ${violations[0]}`)
-  })
+  for (const [many, { calls, lanes }] of Object.entries(RUNS)) {
+    test(`a run of ${many} at a time without the check "${name}" is found out`, async (t) => {
+      const args = { package: weakened, lanes }
+      let violations = []
+      // Chance may spare a run; only the time limit of the tests ends the search.
+      while (violations.length === 0) {
+        violations = check(await record(t, { processes: 5, calls, args, options: without(name) }))
+      }
+      t.diagnostic(`${violations.length} violations, such as ${violations[0]}`)
+    })
+  }
 }
 
 /** A history of calls that come one after another, but where times are given. */
@@ -146,6 +161,11 @@ const SOUND = {
     set(X, 'a', 1), transaction({ [X]: 'a', [Y]: null }, { [Y]: 'b' }),
     transaction({ [X]: 'a', [Y]: 'b' }, { [X]: null })
   ], { markers: { c1: 2, c2: 3 }, ...holds(Y, 'b', 2) }),
+  'two writes that share a commit': {
+    ...historyOf([set(X, 'a', 5, { end: 50 }), set(Y, 'b', 5)],
+      { final: { [X]: { value: 'a', version: 5 }, [Y]: { value: 'b', version: 5 } } }),
+    sharesCommits: true
+  },
   increments: historyOf([increment(1), get(C, 1), increment(2, KILLED), increment(3)],
     holds(C, 3, 9))
 }
@@ -167,6 +187,9 @@ const DOCTORED = {
     [set(X, 'a', 6), set(X, 'b', 5)], holds(X, 'a', 6))],
   'one version for two writes': [/one version/, historyOf([set(X, 'a', 5), set(Y, 'b', 5)],
     { final: { [X]: { value: 'a', version: 5 }, [Y]: { value: 'b', version: 5 } } })],
+  'one version for two writes of a key, also where commits are shared': [/one version/, {
+    ...historyOf([set(X, 'a', 5), set(X, 'b', 5)], holds(X, 'b', 5)), sharesCommits: true
+  }],
   'ifVersion over another version': [/out of date/, historyOf(
     [set(X, 'a', 5), set(X, 'b', 6), setIf(X, 'c', 5, 7)], holds(X, 'c', 7))],
   'a deleted entry read again': [/stale read/, historyOf(

@@ -1,7 +1,8 @@
 'use strict'
 
 // One of several processes that do random calls on few keys, and say what they do, before and
-// after each call (support/checker.js judges it).
+// after each call (support/checker.js judges it). With `lanes` so many calls are under way at once,
+// most of them calls of store.async.
 
 const { args, say } = require('../support/agent')
 const { generator } = require('../support/random')
@@ -57,30 +58,34 @@ const CALLS = {
     const list = random.below(3) === 0 ? random.pick(['shared/a', 'shared/b']) : null
     const isReader = random.below(2) === 0
     const written = isReader ? [] : SHARED.filter(() => random.below(3) === 0)
-    const writes = written.map((key) => [key, random.below(4) === 0 ? null : newValue()])
+    const deletes = () => args.lanes === undefined && random.below(4) === 0
+    const writes = written.map((key) => [key, deletes() ? null : newValue()])
     return { kind: 'transaction', reads, list, writes: Object.fromEntries(writes) }
   }
 }
 
-/** Does a call; `id` is the key of a transaction's marker. */
-function perform (call, id) {
+/** Does a call of a store or of its `async`; `id` is the key of a transaction's marker. */
+async function perform (api, call, id) {
   const { kind, key, value = null, expected: ifVersion } = call
-  if (kind === 'transaction') return { reads: performTransaction(call, id) }
-  const [n, k] = placeOf(key)
+  if (kind === 'transaction') {
+    return { reads: await (api === store ? performTransaction : performLater)(call, id) }
+  }
+  const [n, k] = placeOf(key, api)
   switch (kind) {
-    case 'get': return { value: n.get(k, null) }
+    case 'get': return { value: await n.get(k, null) }
     case 'entry': {
-      const entry = n.getEntry(k)
+      const entry = await n.getEntry(k)
       return { value: entry?.value ?? null, version: entry?.version ?? 0 }
     }
-    case 'set': return { version: n.set(k, value) }
-    case 'increment': return { value: n.increment(k) }
+    case 'set': return { version: await n.set(k, value) }
+    case 'increment': return { value: await n.increment(k) }
   }
   // Somebody may be faster.
-  pause()
+  if (api === store) pause()
+  else await pauseLater()
   try {
-    if (kind === 'setIf') return { version: n.set(k, value, { ifVersion }) }
-    return { deleted: ifVersion !== 0 && n.delete(k, { ifVersion }) }
+    if (kind === 'setIf') return { version: await n.set(k, value, { ifVersion }) }
+    return { deleted: ifVersion !== 0 && await n.delete(k, { ifVersion }) }
   } catch (error) {
     if (error.code !== 'ERR_CONFLICT') throw error
     return { conflict: true }
@@ -115,17 +120,54 @@ function performTransaction ({ reads, list, writes }, id) {
   })
 }
 
+/** As performTransaction, with awaits. */
+function performLater ({ reads, list, writes }, id) {
+  return store.async.transaction(async (tx) => {
+    const seen = {}
+    for (const key of reads) {
+      const [n, k] = placeOf(key, tx)
+      seen[key] = await n.get(k, null)
+      await pauseLater()
+    }
+    if (list !== null) {
+      const all = await tx.useNamespace(list).getAll()
+      for (const key of SHARED.filter((key) => key.startsWith(`${list}/`))) {
+        seen[key] = all[placeOf(key, tx)[1]] ?? null
+      }
+    }
+    await pauseLater()
+    for (const [key, value] of Object.entries(writes)) {
+      const [n, k] = placeOf(key, tx)
+      if (value === null) await n.delete(k)
+      else await n.set(k, value)
+    }
+    if (Object.keys(writes).length > 0) await tx.useNamespace('markers').set(id, true)
+    return seen
+  })
+}
+
 /** Gives the others time, now and then. */
 function pause () {
   if (random.below(2) === 0) Atomics.wait(cell, 0, 0, random.below(3))
 }
 
-const kinds = Object.keys(CALLS)
-for (let round = 0; round < args.calls; round++) {
-  const call = CALLS[random.pick([...kinds, 'transaction', 'transaction'])]()
-  const id = `${args.name}/${round}`
-  say({ id, call, at: now() })
-  const result = perform(call, id)
-  say({ id, result, end: now() })
+async function pauseLater () {
+  if (random.below(2) === 0) await new Promise(setImmediate)
 }
-store.close()
+
+const kinds = Object.keys(CALLS)
+
+/** One call after another. */
+async function lane (number) {
+  for (let round = 0; round < args.calls; round++) {
+    const call = CALLS[random.pick([...kinds, 'transaction', 'transaction'])]()
+    const id = `${args.name}/${number}/${round}`
+    const api = args.lanes === undefined || random.below(4) === 0 ? store : store.async
+    say({ id, call, at: now() })
+    const result = await perform(api, call, id)
+    say({ id, result, end: now() })
+  }
+}
+
+Promise.all(Array.from({ length: args.lanes ?? 1 }, (_, number) => lane(number)))
+  .then(() => store.close())

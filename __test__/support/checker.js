@@ -2,11 +2,13 @@
 
 // Judges what several processes say they did to one store, from outside.
 //
-// A history is { calls, markers, final }. A call is { id, at, end, call, result }: `at` and `end`
-// are times of one clock; a call of a killed process has neither `end` nor `result` and may or may
-// not have happened. Every written value is unique. `expected`, a version, comes with the value
-// that was seen at it, `expectedValue`. `markers` gives the version of each transaction that left
-// its marker, `final` what each key holds in the end, as { value, version }.
+// A history is { calls, markers, final, sharesCommits }. A call is { id, at, end, call, result }:
+// `at` and `end` are times of one clock; a call of a killed process has neither `end` nor `result`
+// and may or may not have happened. Every written value is unique. `expected`, a version, comes
+// with the value that was seen at it, `expectedValue`. `markers` gives the version of each
+// transaction that left its marker, `final` what each key holds in the end, as { value, version }.
+// With `sharesCommits` writes of different keys may have one version. Transactions then delete
+// nothing, because a deletion and a later write of the key may share a version, too.
 //
 // Keys of three kinds, each with calls of its own:
 //   shared     set, setIf, get, entry, transaction. All writes have known versions, so all calls
@@ -52,9 +54,9 @@ class Checker {
     return this.#history.calls.filter(({ call }) => kindOf(call.key ?? 'shared/') === kind)
   }
 
-  /** Learns which version each value has; no two commits may share one. */
+  /** Learns which version each value has; no two commits may share one, nor two writes of a key. */
   learnVersions () {
-    const ownerOf = new Map()
+    const ownersOf = new Map() // version -> calls
     for (const { id, call, result } of this.#history.calls) {
       let version
       if (call.kind === 'transaction') {
@@ -68,10 +70,14 @@ class Checker {
         this.#learn(call.value, version)
       }
       if (version === undefined) continue
-      if (ownerOf.has(version)) {
-        this.#complain('two commits with one version', id, ownerOf.get(version))
+      const owners = ownersOf.get(version) ?? []
+      const keys = writtenBy(call)
+      for (const other of owners) {
+        const isAllowed = this.#history.sharesCommits === true &&
+          !writtenBy(other.call).some((key) => keys.includes(key))
+        if (!isAllowed) this.#complain('two commits with one version', id, other.id)
       }
-      ownerOf.set(version, id)
+      ownersOf.set(version, [...owners, { id, call }])
     }
     // A killed call's version is known if somebody saw its value.
     for (const { call, result } of this.#history.calls) {
@@ -271,6 +277,8 @@ class Checker {
     }
   }
 }
+
+const writtenBy = ({ key, writes }) => writes === undefined ? [key] : Object.keys(writes)
 
 const sort = (timeline) => timeline.sort((a, b) => a.version - b.version)
 
