@@ -7,7 +7,7 @@ const { DataStoreError } = require('./errors')
 const { takers, hold, release } = require('./listener')
 
 // The functions that settle the promise of each request that has no reply yet, by its id. An id is
-// used again after its reply: arrays cost half as much as a Map.
+// used again after its reply. With a Map, and an object for each, a set took a third more CPU time.
 const resolvers = []
 const rejecters = []
 const freeIds = []

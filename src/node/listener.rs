@@ -41,15 +41,19 @@ unsafe impl Send for ThreadsafeFunction {}
 impl Notifier {
     fn notify(&self) {
         // Locked during the call, so that the function is not finalized meanwhile.
-        if let Some(ThreadsafeFunction(function)) = *lock(&self.function) {
-            // SAFETY: see above. If the thread is ending, nobody is left to be told.
-            unsafe {
-                sys::napi_call_threadsafe_function(
-                    function,
-                    ptr::null_mut(),
-                    sys::ThreadsafeFunctionCallMode::nonblocking,
-                )
-            };
+        let mut guard = lock(&self.function);
+        let Some(ThreadsafeFunction(function)) = *guard else { return };
+        // SAFETY: see above.
+        let status = unsafe {
+            sys::napi_call_threadsafe_function(
+                function,
+                ptr::null_mut(),
+                sys::ThreadsafeFunctionCallMode::nonblocking,
+            )
+        };
+        if status == sys::Status::napi_closing {
+            // The thread is ending: nobody is left to be told, and Node-API forbids further calls.
+            *guard = None;
         }
     }
 }
