@@ -46,6 +46,22 @@ test('while another process holds the writer, timers, files and reads go on', ne
     assert.equal((await agent.exited).code, 0)
   })
 
+test('a turn that another process keeps delays updates once, and loses nothing', needsFlock,
+  async (t) => {
+    const store = temporaryStore(t)
+    const namespace = store.async.useNamespace('n')
+    const add = () => namespace.update('k', async (n = 0) => n + 1)
+    await Promise.all(Array.from({ length: 10 }, add))
+    const holder = startAgent(t, 'async', { task: 'hold', path: store.path, lock: 'turn.lock' })
+    await new Promise((resolve) => holder.child.stdout.once('data', resolve))
+    await Promise.all(Array.from({ length: 30 }, add))
+    assert.equal(await namespace.get('k'), 40)
+    holder.tell('go on')
+    await holder.exited
+    await Promise.all(Array.from({ length: 10 }, add))
+    assert.equal(await namespace.get('k'), 50)
+  })
+
 /** What is left behind; whether the process ends with 7; how many writes are there afterwards. */
 const LEAVINGS = {
   nothing: [0, (all) => assert.deepEqual(all, { k: 1 })],

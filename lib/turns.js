@@ -15,6 +15,8 @@ class Line {
   #waiting = []
   #turn
   #takenAt = 0
+  /** Since when another process has the turn whenever it is asked for. */
+  #failingSince
   #isUsed = false
   #isPolling = false
 
@@ -22,8 +24,8 @@ class Line {
     this.#store = store
   }
 
-  /** Resolves with whether the caller has the turn, which it has to pass on, or false when the time
-   *  is over. */
+  /** Resolves with whether the caller has the turn, which it has to pass on. False: the time is
+   *  over; or it was over for those before, because whoever has the turn may be stopped. */
   take () {
     return new Promise((resolve) => {
       const waiter = { resolve }
@@ -44,36 +46,42 @@ class Line {
     }
     native.endTurn(this.#turn)
     this.#turn = undefined
-    if (this.#waiting.length > 0) this.#poll()
+    this.#poll()
   }
 
   #serve () {
     if (this.#isUsed || this.#isPolling || this.#waiting.length === 0) return
-    if (this.#turn === undefined && !this.#try()) return
-    this.#isUsed = true
-    this.#next(true)
+    if (this.#turn !== undefined || this.#try()) {
+      this.#isUsed = true
+      this.#answer(true)
+    } else if (performance.now() - this.#failingSince < WAIT_MS) {
+      this.#poll()
+    } else {
+      while (this.#waiting.length > 0) this.#answer(false)
+    }
   }
 
   #try () {
     try {
       this.#turn = native.tryTurn(this.#store)
     } catch {
-      // The next attempt meets what went wrong, too.
-      while (this.#waiting.length > 0) this.#next(false)
+      // What went wrong is met by the next attempt, too.
+      this.#failingSince = 0
       return false
     }
     this.#takenAt = performance.now()
-    if (this.#turn === undefined) this.#poll()
+    this.#failingSince = this.#turn === undefined ? this.#failingSince ?? this.#takenAt : undefined
     return this.#turn !== undefined
   }
 
-  #next (hasTurn) {
+  #answer (hasTurn) {
     const { resolve, timer } = this.#waiting.shift()
     clearTimeout(timer)
     resolve(hasTurn)
   }
 
   #poll () {
+    if (this.#waiting.length === 0) return
     this.#isPolling = true
     setTimeout(() => {
       this.#isPolling = false

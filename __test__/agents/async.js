@@ -18,11 +18,11 @@ const tasks = {
     say({ value: await dataStore.async.get('k') })
   },
 
-  /** Holds the lock of the store's one writer, until it is told to go on. */
+  /** Holds a lock, by default that of the store's one writer, until it is told to go on. */
   hold () {
     const { spawnSync } = require('node:child_process')
     const wait = 'echo held; read line'
-    spawnSync('flock', [`${args.path}/writer.lock`, 'sh', '-c', wait], { stdio: 'inherit' })
+    spawnSync('flock', [`${args.path}/${args.lock ?? 'writer.lock'}`, 'sh', '-c', wait], { stdio: 'inherit' })
   },
 
   /** Adds to several keys in transactions, many at once. */
