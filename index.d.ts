@@ -459,8 +459,8 @@ export interface DataStore {
   readonly async: AsyncDataStore
 
   /**
-   * Waits until everything written so far, by any process, is on the disk. Strict writes are when
-   * they return; this is for relaxed ones.
+   * Waits until everything written so far, by any process, is on the disk, and what store.async has
+   * queued. Strict writes are when they return; this is for relaxed ones.
    *
    * Errors: ERR_BUSY, ERR_IO.
    *
@@ -1236,8 +1236,9 @@ export interface Task<T = unknown, R = unknown> {
  * which commits together all that is waiting, so that a thousand writes cost little more than one,
  * and the event loop waits neither for the disk nor for other processes.
  *
- * - A promise of a write resolves when the write is on the disk. What it writes is encoded before
- *   the call returns: changing the value afterwards changes nothing.
+ * - A promise of a write resolves when the write is visible to every process and, under 'strict'
+ *   {@link OpenOptions.durability}, on the disk. What it writes is encoded before the call returns:
+ *   changing the value afterwards changes nothing.
  * - Writes are applied in the order of the calls, synchronous ones included, each of them alone:
  *   one that fails leaves nothing behind and does not touch the others. Two calls never share a
  *   version of one key.

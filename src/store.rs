@@ -233,8 +233,8 @@ impl Store {
         Transaction::begin_shared(Arc::clone(&self.session))
     }
 
-    /// Waits until everything written so far, by any process and what is queued included, is on the
-    /// disk. A strict commit was when it returned.
+    /// Waits until everything written so far, by any process, is on the disk, and what this process
+    /// has queued. A strict commit was when it returned.
     pub fn flush(&self) -> Result<()> {
         self.session.check_open()?;
         let deadline = Deadline::after(self.session.busy_timeout);
