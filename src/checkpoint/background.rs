@@ -52,11 +52,13 @@ impl Shared {
         let commits = own.unsynced_commits.load(Ordering::Relaxed);
         let unsynced = commits > 0;
         let is_idle = since(&own.last_commit_ms) >= IDLE || self.check_not_poisoned().is_err();
+        let commits_since_pin = self.commits_since_pin();
+        // Commits of others count: those of a process that was killed wait for somebody.
         let is_due = commits >= EARLY_COMMITS
             || own.unsynced_bytes.load(Ordering::Relaxed) >= EARLY_BYTES
-            || unsynced && since(&own.last_checkpoint_ms) + tick >= own.interval();
+            || commits_since_pin > 0 && since(&own.last_checkpoint_ms) + tick >= own.interval();
         // An old pin makes the file grow, whoever writes.
-        let is_old = self.commits_since_pin() >= MAX_UNSYNCED_COMMITS;
+        let is_old = commits_since_pin >= MAX_UNSYNCED_COMMITS;
         // What fails poisons the store, or is tried again.
         if !unsynced && (is_idle || is_old) || self.check_not_poisoned().is_err() {
             let _ = self.deactivate_within(&Deadline::after(PATIENCE));
