@@ -18,6 +18,7 @@ use crate::limits::{
 };
 use crate::record::{seal, u64_at, unseal};
 use crate::shortage::{Access, Floor};
+use crate::weakened;
 
 /// A database of byte strings, usable within one transaction.
 pub(crate) type Database<'txn> = heed::Database<'txn, Bytes, Bytes>;
@@ -265,6 +266,10 @@ fn map(dir: &Path, map_bytes: u64) -> Result<Env<WithoutTls>> {
             .map_size(usize::try_from(bytes & !0xFFFF).unwrap_or(usize::MAX & !0xFFFF))
             .max_readers(MAX_READERS)
             .max_dbs(MAX_DATABASES);
+        if weakened::skips("sync") {
+            // SAFETY: what is lost by it is what a test must find; never in a release.
+            unsafe { options.flags(EnvFlags::NO_SYNC) };
+        }
         // SAFETY: heed asks that the file is not changed but through LMDB and not mapped twice in
         // this process (lmdb.h, "Do not have open an LMDB database twice in the same process").
         // The store's directory is private to the user (location.rs), a second copy of this

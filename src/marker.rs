@@ -66,18 +66,51 @@ pub fn write(dir: &Path, marker: &Marker) -> Result<()> {
     replace(dir, format!("{json:#}\n").as_bytes())
 }
 
+/// What stands in the place of the next marker while a store is created.
+const CREATING: &[u8] = b"a store is being created here\n";
+
+/// Says, so that it survives a power cut, that what lies here without a marker is the beginning of
+/// a store. Before the first sync the disk may hold any part of it, which nothing could recognise.
+pub(crate) fn announce(dir: &Path) -> Result<()> {
+    write_synced(create_private_file(&temporary_path(dir))?, CREATING)
+        .and_then(|()| sync_directory(dir))
+        .map_err(|error| Error::io("could not write commonhold.json.new", error))
+}
+
+/// Whether a creation began here and wrote no marker.
+pub(crate) fn is_announced(dir: &Path) -> Result<bool> {
+    let path = temporary_path(dir);
+    check_file(&path)?;
+    Ok(fs::read(path).is_ok_and(|bytes| bytes == CREATING))
+}
+
+fn temporary_path(dir: &Path) -> PathBuf {
+    dir.join("commonhold.json.new")
+}
+
+fn write_synced(mut file: File, bytes: &[u8]) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 fn replace(dir: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = dir.join("commonhold.json.new");
-    let file = create_private_file(&temporary)?;
-    let fill = |mut file: File| {
-        file.set_len(0)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    fill(file)
+    let temporary = temporary_path(dir);
+    write_synced(create_private_file(&temporary)?, bytes)
         .and_then(|()| fs::rename(&temporary, path(dir)))
         .and_then(|()| sync_directory(dir))
-        .map_err(|error| Error::io("could not write commonhold.json", error))
+        .map_err(|error| Error::io("could not write commonhold.json", error))?;
+    sync_parents(dir);
+    Ok(())
+}
+
+/// Makes the directories durable that were made for the store: the name of each is an entry of the
+/// one above. A parent that this user may not read was not made by him, and one that cannot be
+/// synced is on another, perhaps read-only, filesystem; a sick disk has shown before.
+fn sync_parents(dir: &Path) {
+    for parent in dir.ancestors().skip(1) {
+        let _ = sync_directory(parent);
+    }
 }
 
 /// Makes a rename durable. Windows has no such call; NTFS logs the rename itself.

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::location::{check_file, create_private_file};
+use crate::marker;
 use crate::page::{self, Data, Meta, PageError};
 use crate::shortage::keep_in_place;
 
@@ -62,7 +63,7 @@ pub fn check_data_file(dir: &Path, marker_exists: bool, others_alive: bool) -> R
         return absent(marker_exists);
     }
     if !marker_exists {
-        return check_unmarked(&file);
+        return check_unmarked(dir, &file);
     }
     let reads = if others_alive { META_READS } else { 1 };
     let meta = newest_meta(&file, reads)?;
@@ -109,11 +110,12 @@ fn absent(marker_exists: bool) -> Result<Found> {
     Ok(Found::Nothing)
 }
 
-/// A data file without a marker is what an interrupted creation left, as long as it shows that it
-/// holds nothing else: all zeros, no commit, or a few commits with internal databases only.
-fn check_unmarked(file: &File) -> Result<Found> {
-    if is_zeros(file)? {
-        // The disk had not got the meta pages when power went; LMDB begins anew at length 0.
+/// A data file without a marker is what an interrupted creation left, if the creation was announced,
+/// or as long as it shows that it holds nothing else: all zeros, no commit, or a few commits with
+/// internal databases only.
+fn check_unmarked(dir: &Path, file: &File) -> Result<Found> {
+    if marker::is_announced(dir)? || is_zeros(file)? {
+        // The disk had not got all pages when power went; LMDB begins anew at length 0.
         file.set_len(0).map_err(|error| Error::io("could not empty data.mdb", error))?;
         return Ok(Found::Nothing);
     }

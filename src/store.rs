@@ -493,6 +493,7 @@ fn open_directory(
 
 fn create(dir: &Path, map_bytes: u64) -> Result<()> {
     let marker = Marker::new(marker::new_store_id()?);
+    marker::announce(dir)?;
     Environment::create(dir, map_bytes, &marker.store_id)?;
     location::check_file(&data_file(dir))?;
     marker::write(dir, &marker)

@@ -1,0 +1,387 @@
+/*
+ * Stands between a process and the C library (LD_PRELOAD), for the files below one directory.
+ *
+ * It counts calls and lets the N-th one fail, kill or stop the process; and it writes a journal of
+ * all that the processes of a test ask of the disk, in one order, from which support/disk.js builds
+ * what may be on the disk after a power cut at any point. Every real call is a plain system call,
+ * so that nothing here depends on the order in which libraries are loaded.
+ *
+ *   FAULTS_DIRECTORY   absolute path, without links: files below it are watched
+ *   FAULTS_FILE        only files whose path contains this are counted (the journal has them all)
+ *   FAULTS_CALLS       which calls count: w (writes), s (syncs, and writes through O_DSYNC),
+ *                      d (names: create, rename, unlink, mkdir)
+ *   FAULTS_AT          number of the call that meets the fault, from 1
+ *   FAULTS_DO          kill, kill-after, torn (half of a write, then kill), stop, eio, enospc, short
+ *   FAULTS_FOREVER     if set, every counted call from FAULTS_AT on meets it
+ *   FAULTS_STATE       file of two 64-bit numbers: calls counted, faults met
+ *   FAULTS_JOURNAL     the journal, which all processes of a test append to
+ *   FAULTS_LIE         if set, no sync gets into the journal: a disk that lies
+ *   FAULTS_SYNC_US     a sync takes up to so many microseconds longer
+ *   FAULTS_BOOT_ID     file that is read instead of /proc/sys/kernel/random/boot_id
+ *
+ * A call is made and its record appended under one lock over all processes, else the order of the
+ * journal would not be that of the disk. Syncs have two records, because others write meanwhile.
+ * For the same reason processes with a journal are killed by FAULTS_DO only: a signal from outside
+ * could come between a call and its record.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WRITES = 1, SYNCS = 2, NAMES = 4 };
+enum { GO_ON, FAIL, HALF };
+enum { MAX_FDS = 4096, HIGH_FD = 900 };
+#define EXPORT __attribute__((visibility("default")))
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
+/* One record; path, second path and data follow. support/journal.js reads the same layout. */
+struct record {
+  uint32_t magic, pid, kind, flags;
+  uint64_t time_ns, inode, offset, bytes, token;
+  uint32_t path_bytes, second_bytes;
+};
+enum { WRITE = 1, TRUNCATE, SYNC_BEGIN, SYNC_END, CREATE, MKDIR, RENAME, UNLINK };
+enum { IS_SYNC = 1, IS_DIRECTORY = 2 };
+
+/* What is known of a descriptor. It may have been closed behind our back: then the inode differs. */
+struct known {
+  ino_t inode;
+  dev_t device;
+  int flags, counts;
+};
+
+static struct known known[MAX_FDS];
+static char directory[PATH_MAX];
+static const char *file_part, *action, *boot_id;
+static int counted, journal = -1, journal_lock = -1, lies, forever, sync_us;
+static uint64_t at;
+static volatile uint64_t own_state[2], *state = own_state;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static int open_high(const char *path, int flags) {
+  int low = (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0600);
+  int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, HIGH_FD);
+  if (high < 0) {
+    fprintf(stderr, "interpose: cannot open %s\n", path);
+    _exit(99);
+  }
+  syscall(SYS_close, low);
+  return high;
+}
+
+__attribute__((constructor)) static void start(void) {
+  const char *given = getenv("FAULTS_DIRECTORY"), *path, *calls = getenv("FAULTS_CALLS");
+  snprintf(directory, sizeof directory, "%s/", given ? given : "/nowhere");
+  file_part = getenv("FAULTS_FILE");
+  action = getenv("FAULTS_DO") ? getenv("FAULTS_DO") : "";
+  boot_id = getenv("FAULTS_BOOT_ID");
+  lies = getenv("FAULTS_LIE") != NULL;
+  forever = getenv("FAULTS_FOREVER") != NULL;
+  sync_us = getenv("FAULTS_SYNC_US") ? atoi(getenv("FAULTS_SYNC_US")) : 0;
+  at = getenv("FAULTS_AT") ? strtoull(getenv("FAULTS_AT"), NULL, 10) : 0;
+  for (; calls && *calls; calls++) {
+    counted |= *calls == 'w' ? WRITES : *calls == 's' ? SYNCS : *calls == 'd' ? NAMES : 0;
+  }
+  if ((path = getenv("FAULTS_STATE"))) {
+    int fd = open_high(path, O_RDWR);
+    void *map = mmap(NULL, sizeof own_state, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map != MAP_FAILED) state = map;
+  }
+  if ((path = getenv("FAULTS_JOURNAL"))) {
+    journal = open_high(path, O_WRONLY | O_APPEND);
+    journal_lock = open_high(path, O_RDONLY);
+  }
+}
+
+/* ---------------------------------------------------------------- faults */
+
+static void die(void) {
+  kill(getpid(), SIGKILL);
+  for (;;) pause();
+}
+
+/* Counts a call and says what becomes of it. */
+static int meet(int kinds, int counts) {
+  if (!(kinds & counted) || !counts) return GO_ON;
+  uint64_t number = __atomic_add_fetch(&state[0], 1, __ATOMIC_SEQ_CST);
+  if (!at || (forever ? number < at : number != at)) return GO_ON;
+  __atomic_add_fetch(&state[1], 1, __ATOMIC_SEQ_CST);
+  if (!strcmp(action, "kill")) die();
+  if (!strcmp(action, "stop")) kill(getpid(), SIGSTOP);
+  if (!strcmp(action, "torn") || !strcmp(action, "short")) return HALF;
+  if (strcmp(action, "eio") && strcmp(action, "enospc")) return GO_ON;
+  errno = action[1] == 'i' ? EIO : ENOSPC;
+  return FAIL;
+}
+
+/* After the call that met `kill-after` or `torn`; the journal has it already. */
+static void meet_after(int kinds, int counts) {
+  int dies = !strcmp(action, "kill-after") || !strcmp(action, "torn");
+  if (dies && (kinds & counted) && counts && at && state[0] == at) die();
+}
+
+/* ---------------------------------------------------------------- the journal */
+
+static void enter(void) {
+  if (journal < 0) return;
+  pthread_mutex_lock(&mutex);
+  while (flock(journal_lock, LOCK_EX) < 0 && errno == EINTR) {}
+}
+
+static void leave(void) {
+  if (journal < 0) return;
+  int saved = errno;
+  flock(journal_lock, LOCK_UN);
+  pthread_mutex_unlock(&mutex);
+  errno = saved;
+}
+
+static void append(struct record record, const char *path, const char *second,
+                   const struct iovec *data, int parts) {
+  if (journal < 0) return;
+  int saved = errno;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  record.magic = 0x4c4e524a;
+  record.pid = (uint32_t)getpid();
+  record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  record.path_bytes = path ? (uint32_t)strlen(path) : 0;
+  record.second_bytes = second ? (uint32_t)strlen(second) : 0;
+  struct iovec head[3] = {{&record, sizeof record}, {(void *)path, record.path_bytes},
+                          {(void *)second, record.second_bytes}};
+  ssize_t done = syscall(SYS_writev, journal, head, 3L);
+  uint64_t left = record.kind == WRITE ? record.bytes : 0;
+  for (int part = 0; part < parts && left > 0 && done > 0; part++) {
+    size_t bytes = data[part].iov_len < left ? data[part].iov_len : left;
+    done = bytes ? syscall(SYS_write, journal, data[part].iov_base, bytes) : 1;
+    left -= bytes;
+  }
+  if (done <= 0) {
+    fprintf(stderr, "interpose: the journal cannot be written\n");
+    _exit(99);
+  }
+  errno = saved;
+}
+
+/* ---------------------------------------------------------------- descriptors */
+
+static struct known *know(int fd) {
+  struct stat stat;
+  if (fd < 0 || fd >= MAX_FDS || !known[fd].inode || fstat(fd, &stat) < 0) return NULL;
+  if (stat.st_ino != known[fd].inode || stat.st_dev != known[fd].device) return NULL;
+  return &known[fd];
+}
+
+/* Remembers a descriptor if its file is watched. */
+static void learn(int fd, int flags, int is_new) {
+  char link[64], path[PATH_MAX];
+  struct stat stat;
+  if (fd >= MAX_FDS) return;
+  known[fd].inode = 0;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length <= 0 || fstat(fd, &stat) < 0) return;
+  path[length] = 0;
+  size_t prefix = strlen(directory) - 1;
+  if (strncmp(path, directory, prefix) || (path[prefix] && path[prefix] != '/')) return;
+  int is_directory = S_ISDIR(stat.st_mode);
+  known[fd] = (struct known){stat.st_ino, stat.st_dev,
+                             flags | (is_directory ? O_DIRECTORY : 0),
+                             !file_part || strstr(path, file_part) != NULL};
+  if (is_new) append((struct record){.kind = CREATE, .inode = stat.st_ino}, path, NULL, NULL, 0);
+  else if (flags & O_TRUNC) {
+    append((struct record){.kind = TRUNCATE, .inode = stat.st_ino}, NULL, NULL, NULL, 0);
+  }
+}
+
+static int is_watched(const char *path) { return !strncmp(path, directory, strlen(directory)); }
+
+static int counts_path(const char *path) { return !file_part || strstr(path, file_part) != NULL; }
+
+static int open_at(int base, const char *path, int flags, mode_t mode) {
+  int saved = errno;
+  if (boot_id && path && !strcmp(path, BOOT_ID)) path = boot_id;
+  int creates = (flags & O_CREAT) != 0;
+  enter();
+  int is_new = creates && faccessat(base, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+  errno = saved;
+  int names = is_new && is_watched(path) ? NAMES : 0;
+  int fd = meet(names, counts_path(path)) == FAIL
+    ? -1 : (int)syscall(SYS_openat, base, path, flags, mode);
+  saved = errno;
+  if (fd >= 0 && fd < HIGH_FD) learn(fd, flags, is_new);
+  leave();
+  if (names) meet_after(names, counts_path(path));
+  errno = saved;
+  return fd;
+}
+
+#define MODE(flags)                                        \
+  mode_t mode = 0;                                         \
+  if ((flags) & (O_CREAT | __O_TMPFILE)) {                 \
+    va_list arguments;                                     \
+    va_start(arguments, flags);                            \
+    mode = (mode_t)va_arg(arguments, unsigned);            \
+    va_end(arguments);                                     \
+  }
+
+EXPORT int open(const char *path, int flags, ...) { MODE(flags) return open_at(AT_FDCWD, path, flags, mode); }
+EXPORT int open64(const char *path, int flags, ...) { MODE(flags) return open_at(AT_FDCWD, path, flags, mode); }
+EXPORT int openat(int base, const char *path, int flags, ...) { MODE(flags) return open_at(base, path, flags, mode); }
+EXPORT int openat64(int base, const char *path, int flags, ...) { MODE(flags) return open_at(base, path, flags, mode); }
+
+/* ---------------------------------------------------------------- writes */
+
+/* At the file's own position where `offset` is negative. */
+static ssize_t real_write(int fd, const struct iovec *data, int parts, off_t offset) {
+  if (offset < 0) return syscall(SYS_writev, fd, data, (long)parts);
+  return syscall(SYS_pwritev, fd, data, (long)parts, (long)offset, 0L);
+}
+
+static ssize_t half_write(int fd, const struct iovec *data, int parts, off_t offset) {
+  size_t total = 0;
+  for (int part = 0; part < parts; part++) total += data[part].iov_len;
+  size_t left = total > 1 ? total / 2 : total;
+  ssize_t done = 0;
+  for (int part = 0; part < parts && left > 0; part++) {
+    struct iovec piece = {data[part].iov_base, data[part].iov_len < left ? data[part].iov_len : left};
+    ssize_t wrote = real_write(fd, &piece, 1, offset < 0 ? offset : offset + done);
+    if (wrote < 0) return done ? done : wrote;
+    done += wrote;
+    left -= (size_t)wrote;
+  }
+  return done;
+}
+
+static ssize_t write_parts(int fd, const struct iovec *data, int parts, off_t offset) {
+  struct known *file = know(fd);
+  if (!file) return real_write(fd, data, parts, offset);
+  int is_sync = (file->flags & (O_DSYNC | O_SYNC)) != 0;
+  int kinds = WRITES | (is_sync ? SYNCS : 0);
+  int fate = meet(kinds, file->counts);
+  if (fate == FAIL) return -1;
+  enter();
+  off_t from = offset;
+  if (offset < 0) from = lseek(fd, 0, file->flags & O_APPEND ? SEEK_END : SEEK_CUR);
+  ssize_t done = fate == HALF ? half_write(fd, data, parts, offset)
+                              : real_write(fd, data, parts, offset);
+  if (done > 0) {
+    append((struct record){.kind = WRITE, .flags = is_sync && !lies ? IS_SYNC : 0,
+                           .inode = file->inode, .offset = (uint64_t)from,
+                           .bytes = (uint64_t)done}, NULL, NULL, data, parts);
+  }
+  leave();
+  meet_after(kinds, file->counts);
+  return done;
+}
+
+static ssize_t write_one(int fd, const void *data, size_t bytes, off_t offset) {
+  struct iovec part = {(void *)data, bytes};
+  return write_parts(fd, &part, 1, offset);
+}
+
+EXPORT ssize_t write(int fd, const void *data, size_t bytes) { return write_one(fd, data, bytes, -1); }
+EXPORT ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) { return write_one(fd, data, bytes, offset); }
+EXPORT ssize_t pwrite64(int fd, const void *data, size_t bytes, off_t offset) { return write_one(fd, data, bytes, offset); }
+EXPORT ssize_t writev(int fd, const struct iovec *data, int parts) { return write_parts(fd, data, parts, -1); }
+EXPORT ssize_t pwritev(int fd, const struct iovec *data, int parts, off_t offset) { return write_parts(fd, data, parts, offset); }
+EXPORT ssize_t pwritev64(int fd, const struct iovec *data, int parts, off_t offset) { return write_parts(fd, data, parts, offset); }
+
+EXPORT int ftruncate64(int fd, off_t length) {
+  struct known *file = know(fd);
+  if (!file) return (int)syscall(SYS_ftruncate, fd, length);
+  if (meet(WRITES, file->counts) == FAIL) return -1;
+  enter();
+  int result = (int)syscall(SYS_ftruncate, fd, length);
+  if (!result) {
+    append((struct record){.kind = TRUNCATE, .inode = file->inode, .offset = (uint64_t)length},
+           NULL, NULL, NULL, 0);
+  }
+  leave();
+  meet_after(WRITES, file->counts);
+  return result;
+}
+EXPORT int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
+
+/* ---------------------------------------------------------------- syncs */
+
+static int sync_file(int fd, long call) {
+  static uint64_t syncs;
+  struct known *file = know(fd);
+  if (!file) return (int)syscall(call, fd);
+  if (meet(SYNCS, file->counts) == FAIL) return -1;
+  struct record record = {.inode = file->inode, .flags = file->flags & O_DIRECTORY ? IS_DIRECTORY : 0,
+                          .token = (uint64_t)getpid() << 32 | __atomic_add_fetch(&syncs, 1, __ATOMIC_SEQ_CST)};
+  if (!lies) {
+    enter();
+    record.kind = SYNC_BEGIN;
+    append(record, NULL, NULL, NULL, 0);
+    leave();
+  }
+  int result = (int)syscall(call, fd);
+  if (sync_us) usleep((useconds_t)(rand() % sync_us));
+  if (!lies && !result) {
+    enter();
+    record.kind = SYNC_END;
+    append(record, NULL, NULL, NULL, 0);
+    leave();
+  }
+  meet_after(SYNCS, file->counts);
+  return result;
+}
+
+EXPORT int fsync(int fd) { return sync_file(fd, SYS_fsync); }
+EXPORT int fdatasync(int fd) { return sync_file(fd, SYS_fdatasync); }
+
+/* ---------------------------------------------------------------- names */
+
+EXPORT int rename(const char *from, const char *to) {
+  if (!is_watched(from)) return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  if (meet(NAMES, counts_path(from)) == FAIL) return -1;
+  enter();
+  int result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+  if (!result) append((struct record){.kind = RENAME}, from, to, NULL, 0);
+  leave();
+  meet_after(NAMES, counts_path(from));
+  return result;
+}
+
+EXPORT int unlink(const char *path) {
+  if (!is_watched(path)) return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+  if (meet(NAMES, counts_path(path)) == FAIL) return -1;
+  enter();
+  int result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+  if (!result) append((struct record){.kind = UNLINK}, path, NULL, NULL, 0);
+  leave();
+  meet_after(NAMES, counts_path(path));
+  return result;
+}
+
+EXPORT int mkdir(const char *path, mode_t mode) {
+  struct stat stat;
+  if (!is_watched(path)) return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+  if (meet(NAMES, counts_path(path)) == FAIL) return -1;
+  enter();
+  int result = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+  if (!result && !lstat(path, &stat)) {
+    append((struct record){.kind = MKDIR, .inode = stat.st_ino}, path, NULL, NULL, 0);
+  }
+  leave();
+  meet_after(NAMES, counts_path(path));
+  return result;
+}
