@@ -253,10 +253,18 @@ static ssize_t real_write(int fd, const struct iovec *data, int parts, off_t off
   return syscall(SYS_pwritev, fd, data, (long)parts, (long)offset, 0L);
 }
 
+/*
+ * Ends at a sector, because no system tears one: a write within a sector happens or not, and one
+ * that does not happen finds no space.
+ */
 static ssize_t half_write(int fd, const struct iovec *data, int parts, off_t offset) {
   size_t total = 0;
   for (int part = 0; part < parts; part++) total += data[part].iov_len;
-  size_t left = total > 1 ? total / 2 : total;
+  size_t left = total / 2 & ~(size_t)511;
+  if (!left) {
+    errno = ENOSPC;
+    return -1;
+  }
   ssize_t done = 0;
   for (int part = 0; part < parts && left > 0; part++) {
     struct iovec piece = {data[part].iov_base, data[part].iov_len < left ? data[part].iov_len : left};

@@ -13,16 +13,19 @@ import { fileURLToPath } from 'node:url'
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 
 // Named one by one: Node.js 20 knows no patterns here, Node.js 22 no directories.
-const testFiles = readdirSync(path.join(root, '__test__'))
+const testsIn = (directory) => readdirSync(path.join(root, directory))
   .filter((name) => name.endsWith('.test.js'))
-  .map((name) => path.join('__test__', name))
+  .map((name) => path.join(directory, name))
 // A file that hangs in native code cannot time out by itself.
 const TEST_TIMEOUT_MS = 300_000
+
+const nodeTest = ['node', '--test', '--test-reporter=tap', `--test-timeout=${TEST_TIMEOUT_MS}`]
 
 const build = { name: 'build the addon', command: ['npm', 'run', '--silent', 'build'], essential: true }
 const tests = [
   { name: 'Rust tests', command: ['cargo', 'test', '--no-default-features', '--quiet'], count: cargo },
-  { name: 'JavaScript tests', command: ['node', '--test', '--test-reporter=tap', `--test-timeout=${TEST_TIMEOUT_MS}`, ...testFiles], count: tap }
+  { name: 'JavaScript tests', command: [...nodeTest, ...testsIn('__test__')], count: tap },
+  { name: 'faults, the fast part (npm run test:faults for all)', command: [...nodeTest, ...testsIn('faults')], count: tap }
 ]
 const rest = [
   { name: 'format of Rust', command: ['cargo', 'fmt', '--check'] },

@@ -180,7 +180,7 @@ class Disk {
    * directories have none.
    */
   image (fateName, random) {
-    const fate = { name: fateName, at: random.below(this.#played + 1) }
+    const fate = { name: fateName, at: random.below(this.#played + 1) - 1 }
     const tree = new Map()
     const isThere = (name) => tree.has(path.dirname(name)) || path.dirname(name) === this.root
     const kept = this.#keptNames(fate, random)
@@ -204,7 +204,7 @@ class Disk {
       if (fate.name === 'kept') return Infinity
       if (fate.name === 'first ones') return fate.at
       const directory = path.dirname(name)
-      if (!upTo.has(directory)) upTo.set(directory, random.below(this.#played + 1))
+      if (!upTo.has(directory)) upTo.set(directory, random.below(this.#played + 1) - 1)
       return upTo.get(directory)
     }
   }

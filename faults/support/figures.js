@@ -10,12 +10,12 @@ const isFull = process.env.COMMONHOLD_FAULTS === 'full'
 /** A number for the fast part and one for the full run. */
 const size = (fast, full) => (isFull ? full : fast)
 
-/** Shows the figures of a test and keeps them for docs/testing.md. */
-function publish (t, fault, figures) {
+/** Shows the figures of a test and keeps them, with its seed, for docs/testing.md. */
+function publish (t, fault, figures, seed) {
   const text = Object.entries(figures).map(([name, value]) => `${value} ${name}`).join(', ')
   t.diagnostic(`${fault}: ${text}`)
   const file = process.env.COMMONHOLD_FAULTS_FIGURES
-  if (file) fs.appendFileSync(file, `${JSON.stringify({ fault, figures: text })}\n`)
+  if (file) fs.appendFileSync(file, `${JSON.stringify({ fault, seed, figures: text })}\n`)
 }
 
 module.exports = { isFull, publish, size }

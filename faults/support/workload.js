@@ -8,6 +8,15 @@ const { generator } = require('../../__test__/support/random')
 
 const KINDS = ['set', 'set', 'set', 'many', 'many', 'transaction', 'transaction', 'jobs', 'delete',
   'clear', 'large', 'expiring', 'push', 'push', 'claim', 'complete']
+// A writer with one of these names does these steps only.
+const KINDS_OF = {
+  set: ['set', 'large', 'delete'],
+  setMany: ['many', 'clear'],
+  transaction: ['transaction'],
+  queue: ['push', 'claim', 'complete'],
+  expiry: ['expiring'],
+  recycling: ['jobs']
+}
 const JOBS = 150
 const LEASE_MS = 3_600_000
 
@@ -17,7 +26,7 @@ function stepOf (seed, writer, n) {
   for (const letter of `${writer} ${n}`) mixed = Math.imul(mixed ^ letter.charCodeAt(0), 0x01000193)
   const random = generator(mixed >>> 0)
   random.next()
-  const kind = random.pick(KINDS)
+  const kind = random.pick(KINDS_OF[writer] ?? KINDS)
   const text = `${writer} ${n} `.repeat(kind === 'large' ? random.below(15_000) : random.below(60))
   return { n, kind, random, value: { n, writer, text } }
 }

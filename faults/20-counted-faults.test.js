@@ -1,0 +1,192 @@
+'use strict'
+
+// One fault at the N-th call, for every N: the process is killed before it, after it or in the middle
+// of a write; the call fails with EIO or ENOSPC, once or from then on; a write is cut short. What
+// the process had been told before stands outside of it and is compared with what a fresh process
+// finds.
+
+const { test } = require('node:test')
+const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
+const { seededRandom } = require('../__test__/support/random')
+const { callCounter, environment, interposer } = require('./support/interposer')
+const { isFull, publish } = require('./support/figures')
+const { start, startServer } = require('./support/processes')
+const { workshop } = require('./support/power')
+
+const { reason } = interposer()
+const options = { skip: reason, timeout: 1_200_000 }
+
+const SCENARIOS = {
+  'open and create': { writer: 'set', steps: 1, isNew: true },
+  set: { writer: 'set', steps: 6 },
+  setMany: { writer: 'setMany', steps: 4 },
+  transaction: { writer: 'transaction', steps: 4 },
+  queue: { writer: 'queue', steps: 10 },
+  'expiry and its sweep': { writer: 'expiry', steps: 8 },
+  'history trimmed': { writer: 'set', steps: 40, options: { history: { maxBytes: 64 * 1024 } }, sparse: 8 },
+  recycling: { writer: 'recycling', steps: 24, sparse: 8 },
+  backup: { writer: 'set', steps: 1, backsUp: true }
+}
+
+const FAULTS = {
+  'killed before a call': { do: 'kill' },
+  'killed after a call': { do: 'kill-after' },
+  'killed amid a write': { do: 'torn', calls: 'w' },
+  'EIO once': { do: 'eio' },
+  'EIO from then on': { do: 'eio', forever: 1 },
+  'ENOSPC once': { do: 'enospc', calls: 'wd' },
+  'ENOSPC from then on': { do: 'enospc', calls: 'wd', forever: 1 },
+  'a short write': { do: 'short', calls: 'w' }
+}
+
+const CODES = { eio: ['ERR_IO'], enospc: ['ERR_NO_SPACE'], short: ['ERR_IO', 'ERR_NO_SPACE'], torn: [] }
+
+/** Runs one scenario with one fault in a store of its own. */
+async function run (t, { base, directory, seed, scenario, fault, at }) {
+  const root = fs.mkdtempSync(path.join(directory, 'run-'))
+  if (!scenario.isNew) fs.cpSync(base, root, { recursive: true })
+  const { writer: name, steps, from = 0 } = scenario
+  const counter = callCounter(path.join(directory, `calls ${path.basename(root)}`))
+  const args = {
+    path: path.join(root, 'store'),
+    seed,
+    name,
+    steps,
+    from,
+    starts: from > 0 ? [from] : [],
+    options: scenario.options,
+    forever: fault.forever !== undefined,
+    backup: scenario.backsUp && path.join(root, 'backup')
+  }
+  const faults = { directory: root, calls: 'wsd', file: root, state: counter.file, ...fault, at }
+  const agent = start(t, 'scenario', args, { env: environment(faults) })
+  const said = await agent.all()
+  const end = await agent.exited
+  const { calls, met } = counter.read()
+  fs.rmSync(counter.file)
+  return { root, args, said, end, calls, met }
+}
+
+/** What is wrong with what the process was told. */
+function judgeErrors ({ said, end, met, args }, fault) {
+  const problems = []
+  const isKilled = /kill|torn/.test(fault.do)
+  if (end.signal === 'SIGKILL' ? !isKilled : end.code !== 0) {
+    problems.push(`ended with ${end.signal ?? end.code}: ${end.stderr}`)
+  }
+  const allowed = CODES[fault.do] ?? []
+  for (const line of said) {
+    const code = line.code ?? line.notOpened
+    if (code !== undefined && !allowed.includes(code)) problems.push(`${code}: ${line.message}`)
+    if (line.failed !== undefined) judgeFailure(line, fault, problems)
+    if (line.reopened !== undefined) judgeReopened(line, fault, allowed, problems)
+  }
+  const mustEnd = !isKilled && (!args.forever || met === 0)
+  if (mustEnd && !said.at(-1)?.ended) problems.push(`gave up: ${JSON.stringify(said.at(-1))}`)
+  return problems
+}
+
+/** After an error in a commit nobody knows what is on the disk: no write until it is opened again. */
+function judgeFailure ({ code, reads, writes }, fault, problems) {
+  if (reads !== 'ok') problems.push(`reads end with ${reads} after ${code}`)
+  const wanted = code === 'ERR_IO' ? ['ERR_IO'] : fault.forever ? ['ERR_NO_SPACE'] : ['ok']
+  if (!wanted.includes(writes)) problems.push(`after ${code} a write is answered ${writes}`)
+}
+
+function judgeReopened ({ reopened, writes }, fault, allowed, problems) {
+  if (typeof reopened !== 'number') problems.push(`after opening again, the state is ${reopened}`)
+  const wanted = fault.forever ? allowed : ['ok']
+  if (!wanted.includes(writes)) problems.push(`opened again, a write is answered ${writes}`)
+}
+
+/** What must be there, from what the process had said. */
+function expectation ({ said, args }) {
+  const starts = [...args.starts, ...said.flatMap((line) => line.starts ?? [])]
+  const least = said.reduce((least, { done, starts }) =>
+    done !== undefined ? done + 1 : starts ?? least, args.from)
+  const most = said.reduce((most, { begins }) => (begins === undefined ? most : begins + 1), args.from)
+  const isReopened = said.findLast((line) => line.begins !== undefined || line.starts !== undefined)
+  return { name: args.name, starts, least, most: isReopened?.starts === undefined ? Math.max(least, most) : least }
+}
+
+async function examine (result, checker) {
+  const { root, args, said } = result
+  const expected = expectation(result)
+  const ask = async (path, readOnly) => {
+    const request = { path, seed: args.seed, writers: [expected], options: { readOnly }, readOnly }
+    const { problems, crash } = await checker.ask(request)
+    return problems ?? [`the process that opened it died: ${crash}`]
+  }
+  const problems = (await ask(args.path, false)).map((text) => `the store ${text}`)
+  for (const kind of args.backup && fs.existsSync(args.backup) ? fs.readdirSync(args.backup) : []) {
+    const target = path.join(args.backup, kind)
+    const isDone = said.some((line) => line.backup === target && line.code === undefined)
+    const found = await ask(target, true)
+    const isRefused = /cannot be opened: (ERR_CORRUPT|ERR_NOT_FOUND)/.test(found[0])
+    if (found.length > 0 && (isDone || !isRefused)) problems.push(`the copy ${found.join('; ')}`)
+  }
+  fs.rmSync(root, { recursive: true })
+  return problems
+}
+
+/** The numbers of the calls that meet the fault. */
+function numbers (calls, sparse, random) {
+  if (isFull) return Array.from({ length: Math.ceil(calls / sparse) }, (_, n) => 1 + n * sparse)
+  return [1 + random.below(calls)]
+}
+
+/** How many calls of the kind there are without a fault. */
+async function callsOf (t, work, { calls: kinds = 'wsd' }) {
+  work.calls[kinds] ??= (await run(t, { ...work, fault: { calls: kinds }, at: 0 })).calls
+  return work.calls[kinds]
+}
+
+/** Every number of one fault, two processes at a time. */
+async function countThrough (t, work, fault, checkers, random) {
+  const calls = await callsOf(t, work, fault)
+  const queue = numbers(calls, work.scenario.sparse ?? 1, random)
+  const totals = { runs: 0, met: 0, problems: [] }
+  const one = async (at, checker) => {
+    const result = await run(t, { ...work, fault, at })
+    const problems = [...judgeErrors(result, fault), ...await examine(result, checker)]
+    totals.runs += 1
+    totals.met += Math.min(1, result.met)
+    totals.problems.push(...problems.map((text) => `call ${at} of ${calls}: ${text}`))
+    // Threads do not always do the same: until it runs clean.
+    if (isFull && queue.length === 0 && result.met > 0) queue.push(at + 1)
+  }
+  await Promise.all(checkers.map(async (checker) => {
+    while (queue.length > 0) await one(queue.shift(), checker)
+  }))
+  return totals
+}
+
+for (const [title, scenario] of Object.entries(SCENARIOS)) {
+  test(`${title}: a fault at every call`, options, async (t) => {
+    const random = seededRandom(t)
+    const directory = workshop(t)
+    const seed = random.below(2 ** 32)
+    const base = path.join(directory, 'base')
+    fs.mkdirSync(base, { mode: 0o700 })
+    const from = scenario.isNew ? 0 : 20
+    const prepared = { writer: scenario.writer, steps: from, isNew: true, options: scenario.options }
+    if (from > 0) {
+      const { root } = await run(t, { directory, seed, scenario: prepared, fault: {}, at: 0 })
+      fs.cpSync(root, base, { recursive: true })
+    }
+    const checkers = [startServer(t, 'checker'), startServer(t, 'checker')]
+    const work = { base, directory, seed, scenario: { ...scenario, from }, calls: {} }
+    const problems = []
+    const counts = {}
+    for (const [name, fault] of Object.entries(FAULTS)) {
+      const totals = await countThrough(t, work, fault, checkers, random)
+      counts[name] = totals.met
+      problems.push(...totals.problems.map((text) => `${name}: ${text}`))
+    }
+    for (const checker of checkers) await checker.stop()
+    publish(t, `fault at every call: ${title}`, { ...counts, problems: problems.length }, random.seed)
+    assert.deepEqual(problems, [])
+  })
+}
