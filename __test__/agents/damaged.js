@@ -1,25 +1,25 @@
 'use strict'
 
-// For each flip: copies the store, flips the bit, reads all in every way, and says what it found.
+// For each damage: copies the store, damages it, reads all in every way, and says what it found.
 
 const { isDeepStrictEqual } = require('node:util')
 const fs = require('node:fs')
 const path = require('node:path')
 const { openStore } = require('../..')
 const { args, outcome, say } = require('../support/agent')
+const { damaged } = require('../support/damage')
 
 const expected = JSON.parse(fs.readFileSync(args.expectedFile, 'utf8'))
-const scratch = fs.mkdtempSync(path.join(path.dirname(args.directory), 'flip-'))
+const scratch = fs.mkdtempSync(path.join(path.dirname(args.directory), 'damaged-'))
 
-function damagedCopy ([offset, bit], index) {
+function damagedCopy (damage, index) {
   const copy = path.join(scratch, String(index))
   fs.mkdirSync(copy, { mode: 0o700 })
   for (const name of ['data.mdb', 'commonhold.json']) {
     fs.copyFileSync(path.join(args.directory, name), path.join(copy, name))
   }
   const data = fs.readFileSync(path.join(copy, 'data.mdb'))
-  data[offset] ^= 1 << bit
-  fs.writeFileSync(path.join(copy, 'data.mdb'), data)
+  fs.writeFileSync(path.join(copy, 'data.mdb'), damaged(data, damage))
   return copy
 }
 
@@ -30,12 +30,7 @@ function readNamespace (namespace, values, found) {
   const check = (key, value) => {
     if (!isDeepStrictEqual(value, values[key])) found.wrong.push([namespace.name, key, value])
   }
-  const attempt = (read) => {
-    const { value, code, message } = outcome(read)
-    if (code === undefined) return value
-    if (!/^ERR_/.test(code)) found.wrong.push([namespace.name, code, message])
-    found.errors += 1
-  }
+  const attempt = (read) => attemptTo(read, namespace.name, found)
   for (const key of Object.keys(values)) {
     const value = attempt(() => namespace.get(key, absent))
     const entry = attempt(() => namespace.getEntry(key))
@@ -48,19 +43,42 @@ function readNamespace (namespace, values, found) {
   }
 }
 
+/** Calls that throw something else than an error of this package count as wrong. */
+function attemptTo (read, name, found) {
+  const { value, code, message } = outcome(read)
+  if (code === undefined) return value
+  if (!/^ERR_/.test(code)) found.wrong.push([name, code, message])
+  found.errors += 1
+}
+
+/** Reads the queue, task by task and as a list. */
+function readQueue (queue, items, found) {
+  const attempt = (read) => attemptTo(read, queue.name, found)
+  const check = (task) => {
+    if (!isDeepStrictEqual(task.item, items[task.id])) found.wrong.push([queue.name, task.id, task.item])
+  }
+  for (const id of Object.keys(items)) {
+    const task = attempt(() => queue.get(id) ?? absent)
+    if (task === absent) found.missing += 1
+    else if (task !== undefined) check(task)
+  }
+  for (const task of attempt(() => queue.list()) ?? []) check(task)
+}
+
 function readAll (directory) {
   const found = { wrong: [], errors: 0, missing: 0 }
   const { value: store, code } = outcome(() => openStore(directory))
   if (store === undefined) return { ...found, refused: code }
-  for (const [name, values] of Object.entries(expected)) {
+  for (const [name, values] of Object.entries(expected.namespaces)) {
     readNamespace(store.useNamespace(name), values, found)
   }
+  readQueue(store.useQueue('work'), expected.tasks, found)
   store.close()
   return found
 }
 
-args.flips.forEach((flip, index) => {
-  const copy = damagedCopy(flip, index)
+args.damages.forEach((damage, index) => {
+  const copy = damagedCopy(damage, index)
   say(readAll(copy))
   fs.rmSync(copy, { recursive: true })
 })
