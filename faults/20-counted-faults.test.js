@@ -115,7 +115,7 @@ async function examine (result, checker) {
   const { root, args, said } = result
   const expected = expectation(result)
   const ask = async (path, readOnly) => {
-    const request = { path, seed: args.seed, writers: [expected], options: { readOnly }, readOnly }
+    const request = { path, seed: args.seed, writers: [expected], options: { readOnly } }
     const { problems, crash } = await checker.ask(request)
     return problems ?? [`the process that opened it died: ${crash}`]
   }

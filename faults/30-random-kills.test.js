@@ -32,7 +32,7 @@ async function livesOf (t, { letter, path, seed, random, until, checker, counts,
     const expected = { name: writer.name, starts: writer.starts, least, most: Math.max(least, most) }
     const answer = await checker.ask({ path, seed, writers: [expected], isShared: true })
     problems.push(...answer.problems ?? [`the process that looked died: ${answer.crash}`])
-    const from = answer.found?.[writer.name]
+    const from = answer.found?.[writer.name]?.at(-1)
     if (from === undefined) return all
     Object.assign(writer, { end: from })
     if (from < STEPS) Object.assign(writer, { from, starts: [...writer.starts, from] })

@@ -6,21 +6,31 @@
 const fs = require('node:fs')
 const { openStore } = require(process.env.COMMONHOLD_PACKAGE ?? '../..')
 const { args } = require('../../__test__/support/agent')
+const { generator } = require('../../__test__/support/random')
 const { perform, stateAfter, stepOf } = require('../support/workload')
 
-const { path, name, seed, from, steps, starts, options } = args
+const { path, name, seed, from, steps, starts, options, pauseMs } = args
 const file = fs.openSync(args.file, 'a')
 const say = (object) => fs.writeSync(file, `${JSON.stringify(object)}\n`)
+const random = generator(seed + from)
+const clock = new Int32Array(new SharedArrayBuffer(4))
 
 say({ opening: name })
 const store = openStore({ path, agent: name, ...options })
+const version = () => store.stats().lastVersion
 say({ opened: name })
 const state = stateAfter(seed, name, from, starts)
 state.claimed = undefined
 for (let n = from; n < from + steps; n++) {
-  say({ begins: n })
+  // Relaxed writers are slowed down, so that their syncs come between their steps.
+  if (pauseMs > 0) Atomics.wait(clock, 0, 0, random.next() * pauseMs)
+  say({ begins: n, version: version() })
   perform(stepOf(seed, name, n), name, state, store)
-  say({ done: n, version: store.stats().lastVersion })
+  say({ done: n, version: version() })
+  if (options?.durability === 'relaxed' && random.next() < 0.03) {
+    store.flush()
+    say({ flushed: n })
+  }
 }
 if (args.close) store.close()
 say({ closed: name })

@@ -73,14 +73,21 @@ function readSaid (records) {
   return said
 }
 
-/** What must be there after a cut before the record `end`, and what may be. */
+/**
+ * What must be there after a cut before the record `end`, and what may be. Of a relaxed writer only
+ * what it has flushed must be there for certain (judgeRelaxed says the rest).
+ */
 function expectations (writers, said, end) {
   const before = said.filter(({ at }) => at < end)
-  const ofWriters = writers.map(({ name, from, starts }) => {
+  const last = (own, field, none) => own.reduce((last, line) =>
+    line[field] === undefined ? last : line[field] + 1, none)
+  const ofWriters = writers.map(({ name, from, starts, options }) => {
     const own = before.filter(({ writer }) => writer === name)
-    const least = own.reduce((least, { done }) => (done === undefined ? least : done + 1), from)
-    const most = own.reduce((most, { begins }) => (begins === undefined ? most : begins + 1), from)
-    return { name, starts, least, most: Math.max(least, most) }
+    const acknowledged = last(own, 'done', from)
+    const isRelaxed = options?.durability === 'relaxed'
+    const least = isRelaxed ? last(own, 'flushed', from) : acknowledged
+    const most = Math.max(acknowledged, last(own, 'begins', from))
+    return { name, starts, least, most, acknowledged }
   })
   return { writers: ofWriters, version: Math.max(0, ...before.map(({ version }) => version ?? 0)) }
 }
@@ -113,8 +120,8 @@ function spoilVolatile (image, random) {
 
 /**
  * Cuts the power at each point, once, with a fate of its own for what was not synced, and has the
- * store looked at. Returns one finding for each: { at, fate, problems, found, kept }; `kept` is a
- * copy of the disk as it was after every `keepEvery`-th cut.
+ * store looked at. Returns one finding for each: { at, fate, problems, answer, expected, kept };
+ * `kept` is a copy of the disk as it was after every `keepEvery`-th cut.
  */
 async function cutAndCheck ({ run, points, seed, writers, random, checker, directory, keepEvery }) {
   const findings = []
@@ -125,16 +132,71 @@ async function cutAndCheck ({ run, points, seed, writers, random, checker, direc
       .filter(([name]) => name.split(path.sep)[0] === 'store')
     const root = path.join(directory, 'image')
     writeImage(image, root)
-    const kept = n % keepEvery === keepEvery - 1 ? fs.mkdtempSync(path.join(directory, 'kept-')) : undefined
-    if (kept) fs.cpSync(root, kept, { recursive: true })
+    const isKept = n % keepEvery === keepEvery - 1
+    const kept = isKept ? fs.mkdtempSync(path.join(directory, 'kept-')) : undefined
+    if (isKept) fs.cpSync(root, kept, { recursive: true })
     const expected = expectations(writers, run.said, at)
-    const answer = await checker.ask({ path: path.join(root, 'store'), seed, ...expected })
+    const request = { path: path.join(root, 'store'), seed, checksAll: true, ...expected }
+    const answer = await checker.ask(request)
     const problems = answer.problems ?? [`the process that opened it died: ${answer.crash}`]
     if (answer.version <= expected.version) problems.push('a version is handed out twice')
-    findings.push({ at, fate, problems, found: answer.found, kept })
+    findings.push({ at, fate, problems, answer, expected, kept })
     fs.rmSync(root, { recursive: true })
   }
   return findings
 }
 
-module.exports = { bootId, cutAndCheck, cutPoints, runWriters, workshop }
+/**
+ * Whether what relaxed writers left is the state of one commit. Each step lies between the versions
+ * that its writer saw before and after it; what lies at or before the version to which the store
+ * went back must be there, what lies after it must not. Without going back, all must be there.
+ */
+function judgeRelaxed ({ at, answer, expected }, said) {
+  const problems = []
+  const { found, wentBackTo = Infinity } = answer
+  for (const { name, acknowledged } of expected.writers) {
+    const [fewest, most] = found[name]
+    if (wentBackTo === Infinity && most < acknowledged) {
+      problems.push(`lost: ${name} is after step ${most} of ${acknowledged} and nothing went back`)
+    }
+    let before = 0
+    for (const line of said.filter((line) => line.at < at && line.writer === name)) {
+      if (line.begins !== undefined) before = line.version
+      if (line.done === undefined) continue
+      if (line.version <= wentBackTo && most <= line.done) problems.push(`no prefix: ${name} lacks step ${line.done}`)
+      if (before >= wentBackTo && fewest > line.done) problems.push(`no prefix: ${name} has step ${line.done}`)
+    }
+  }
+  return problems
+}
+
+/**
+ * For how many milliseconds before the cut, or before the end of its process, the oldest
+ * acknowledged write that was lost had been acknowledged.
+ */
+function lossMs ({ at, answer, expected }, { records, said }) {
+  const cutMs = records[Math.max(0, at - 1)].timeMs
+  const losses = expected.writers.map(({ name }) => {
+    const lost = said.find((line) => line.writer === name && line.at < at && line.done >= answer.found[name][1])
+    if (lost === undefined) return 0
+    const { pid } = records[lost.at]
+    const endMs = records.findLast((record) => record.pid === pid).timeMs
+    return Math.min(cutMs, endMs) - lost.timeMs
+  })
+  return Math.max(0, ...losses)
+}
+
+/** The longest time that a sync took in a journal. */
+function longestSyncMs (records) {
+  const begun = new Map()
+  let longest = 0
+  for (const { kind, token, timeMs } of records) {
+    if (kind === 'sync-begin') begun.set(token, timeMs)
+    if (kind === 'sync-end') longest = Math.max(longest, timeMs - begun.get(token))
+  }
+  return longest
+}
+
+module.exports = {
+  bootId, cutAndCheck, cutPoints, judgeRelaxed, longestSyncMs, lossMs, runWriters, workshop
+}

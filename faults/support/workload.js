@@ -27,7 +27,7 @@ function stepOf (seed, writer, n) {
   const random = generator(mixed >>> 0)
   random.next()
   const kind = random.pick(KINDS_OF[writer] ?? KINDS)
-  const text = `${writer} ${n} `.repeat(kind === 'large' ? random.below(15_000) : random.below(60))
+  const text = `${writer} ${n} `.repeat(kind === 'large' ? random.below(6_000) : random.below(60))
   return { n, kind, random, value: { n, writer, text } }
 }
 
@@ -181,6 +181,37 @@ function advance (state, seed, writer, from, end, starts) {
   }
 }
 
+/** The states of a writer one after the other, to look up after which step a store is. */
+class Timeline {
+  #ends = new Map()
+  #state = emptyState()
+  #end = 0
+  #totals = [0]
+
+  constructor (seed, writer, starts) {
+    Object.assign(this, { seed, writer, starts })
+    this.#note()
+  }
+
+  #note () {
+    const text = describe(this.#state)
+    this.#ends.set(text, [...this.#ends.get(text) ?? [], this.#end])
+  }
+
+  /** The numbers of steps, at most `most`, after which the state looks like this. */
+  find (text, most) {
+    while (this.#end < most) {
+      advance(this.#state, this.seed, this.writer, this.#end, this.#end + 1, this.starts)
+      this.#totals[++this.#end] = this.#state.total
+      this.#note()
+    }
+    return (this.#ends.get(text) ?? []).filter((end) => end <= most)
+  }
+
+  /** What the writer had added to the common counter. */
+  total (end) { return this.#totals[end] }
+}
+
 /** What a store holds of a writer, in the form of the model. */
 function observe (store, writer) {
   const namespaces = {}
@@ -200,12 +231,27 @@ function observe (store, writer) {
 
 /** Two states are the same if their texts are. */
 function describe ({ namespaces, tasks }) {
-  const sorted = (object) => Object.fromEntries(Object.entries(object).sort(byKey))
-  const filled = Object.entries(namespaces).filter(([, content]) => Object.keys(content).length > 0)
-    .map(([name, content]) => [name, sorted(content)])
-  return JSON.stringify([filled.sort(byKey), sorted(tasks)])
+  const filled = Object.entries(namespaces).map(([name, content]) =>
+    [name, Object.entries(content).map(([key, value]) => `${key}=${brief(value)}`).sort()])
+    .filter(([, content]) => content.length > 0)
+  const states = Object.entries(tasks).map(([id, { item, status, attempt, result }]) =>
+    `${id}: ${brief(item)} ${status} ${attempt} ${result?.by}`)
+  return JSON.stringify([filled.sort(byKey), states.sort()])
+}
+
+const known = new WeakMap()
+
+/** A value in short; its text is compared with what it must be. */
+function brief (value) {
+  const { n, writer, key = '', text, ...more } = value
+  if (!known.has(value)) {
+    const unit = `${writer} ${n} `
+    const isRight = text === unit.repeat(text.length / unit.length) && Object.keys(more).length === 0
+    known.set(value, isRight ? `${n} ${writer} ${key} ${text.length}` : JSON.stringify(value))
+  }
+  return known.get(value)
 }
 
 const byKey = ([a], [b]) => (a < b ? -1 : 1)
 
-module.exports = { advance, describe, emptyState, observe, perform, stateAfter, stepOf }
+module.exports = { Timeline, describe, observe, perform, stateAfter, stepOf }
