@@ -40,7 +40,8 @@ test('the code map names every source file', () => {
 })
 
 test('every test that guards an invariant exists', () => {
-  const tests = [...filesBelow('__test__', '.test.js'), ...filesBelow('tests', '.rs'), ...sources]
+  const tests = [...filesBelow('__test__', '.test.js'), ...filesBelow('faults', '.test.js'),
+    ...filesBelow('tests', '.rs'), ...sources]
   // Rust's names are written with spaces and without apostrophes; "..." stands for anything.
   const plain = (text) => text.replace(/[\\']/g, '').replaceAll('_', ' ')
   const everything = plain(tests.map(read).join('\n'))

@@ -31,7 +31,7 @@ test('the check finds what is lost where LMDB does not sync', options, async (t)
 })
 
 test('strict: a power cut loses nothing that was acknowledged', options, async (t) => {
-  const { total, problems, seed } = await manyCuts(t, size(150, 2_000))
+  const { total, problems, seed } = await manyCuts(t, size(120, 2_000))
   publish(t, 'power cut, strict', { ...total, 'acknowledged writes lost or torn': problems.length }, seed)
   assert.deepEqual(problems, [])
 })

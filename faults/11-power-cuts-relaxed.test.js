@@ -7,6 +7,7 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
+const { openStore } = require('..')
 const { weakenedPackage, without } = require('../__test__/support/weakened')
 const { interposer } = require('./support/interposer')
 const { publish, size } = require('./support/figures')
@@ -14,10 +15,19 @@ const { manyCuts } = require('./support/cuts')
 const { judgeRelaxed, longestSyncMs, lossMs } = require('./support/power')
 
 const { reason } = interposer()
-const options = { skip: reason, timeout: 1_200_000 }
+const options = { skip: reason ?? missing(), timeout: 1_200_000 }
 // What a busy machine and the journal itself may add to an interval: far less than would be lost
 // without checkpoints, which is all that a run of writers did.
 const SLACK_MS = 250
+
+/** Why there is nothing to test. */
+function missing () {
+  try {
+    openStore({ path: '', durability: 'relaxed' })
+  } catch ({ message }) {
+    return /durability/.test(message) ? 'there is no relaxed durability yet' : undefined
+  }
+}
 
 /** Judges a finding beyond what is judged of strict writers too. */
 function judge (finding, run, writers, total) {
@@ -50,7 +60,7 @@ test('the check finds what a disk loses that lies about its syncs', options, asy
 })
 
 test('relaxed: a power cut loses the last interval at most, and never the store', options, async (t) => {
-  const { total, problems, seed } = await manyCuts(t, size(150, 2_000), { relaxed: true, judge })
+  const { total, problems, seed } = await manyCuts(t, size(120, 2_000), { relaxed: true, judge })
   publish(t, 'power cut, relaxed', { ...total, 'stores damaged, torn or too far back': problems.length }, seed)
   assert.deepEqual(problems, [])
 })

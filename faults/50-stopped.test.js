@@ -119,7 +119,7 @@ for (const [title, isNew] of [['while it creates and opens a store', true], ['wh
     const work = { directory, base: isNew ? undefined : base, seed, checker }
     const { calls } = await stopAt(t, { ...work, at: 0 })
     const numbers = Array.from({ length: calls }, (_, n) => n + 1)
-    const chosen = isFull ? numbers : Array.from({ length: 8 }, () => random.pick(numbers))
+    const chosen = isFull ? numbers : Array.from({ length: 5 }, () => random.pick(numbers))
     const counts = { stops: 0, 'answered ERR_BUSY': 0, done: 0, 'ms waited at most': 0 }
     const problems = []
     for (const at of chosen) {

@@ -325,6 +325,20 @@ mod tests {
     }
 
     #[test]
+    fn an_announced_creation_is_begun_anew_whatever_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data.mdb");
+        let noise: Vec<u8> = (0..40_000u32).map(|n| (n * n % 251) as u8).collect();
+        std::fs::write(&data, &noise).unwrap();
+        assert_corrupt(check_data_file(dir.path(), false, false), "without commonhold.json");
+        marker::announce(dir.path()).unwrap();
+        assert_corrupt(check_data_file(dir.path(), true, false), "");
+        assert_eq!(std::fs::read(&data).unwrap(), noise);
+        assert_eq!(check_data_file(dir.path(), false, false).unwrap(), Found::Nothing);
+        assert_eq!(std::fs::metadata(&data).unwrap().len(), 0);
+    }
+
+    #[test]
     fn an_interrupted_creation_is_nothing() {
         let dir = tempfile::tempdir().unwrap();
         drop(open(dir.path()));
