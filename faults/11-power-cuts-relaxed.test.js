@@ -7,27 +7,18 @@
 
 const { test } = require('node:test')
 const assert = require('node:assert/strict')
-const { openStore } = require('..')
 const { weakenedPackage, without } = require('../__test__/support/weakened')
 const { interposer } = require('./support/interposer')
 const { publish, size } = require('./support/figures')
 const { manyCuts } = require('./support/cuts')
+const { missingRelaxed } = require('./support/missing')
 const { judgeRelaxed, longestSyncMs, lossMs } = require('./support/power')
 
 const { reason } = interposer()
-const options = { skip: reason ?? missing(), timeout: 1_200_000 }
+const options = { skip: reason ?? missingRelaxed(), timeout: 1_200_000 }
 // What a busy machine and the journal itself may add to an interval: far less than would be lost
 // without checkpoints, which is all that a run of writers did.
 const SLACK_MS = 250
-
-/** Why there is nothing to test. */
-function missing () {
-  try {
-    openStore({ path: '', durability: 'relaxed' })
-  } catch ({ message }) {
-    return /durability/.test(message) ? 'there is no relaxed durability yet' : undefined
-  }
-}
 
 /** Judges a finding beyond what is judged of strict writers too. */
 function judge (finding, run, writers, total) {
