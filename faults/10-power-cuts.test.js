@@ -10,7 +10,7 @@ const assert = require('node:assert/strict')
 const { weakenedPackage, without } = require('../__test__/support/weakened')
 const { interposer } = require('./support/interposer')
 const { publish, size } = require('./support/figures')
-const { manyCuts } = require('./support/cuts')
+const { cutsAfterUnfinished, manyCuts } = require('./support/cuts')
 
 const { reason } = interposer()
 const options = { skip: reason, timeout: 1_200_000 }
@@ -33,5 +33,11 @@ test('the check finds what is lost where LMDB does not sync', options, async (t)
 test('strict: a power cut loses nothing that was acknowledged', options, async (t) => {
   const { total, problems, seed } = await manyCuts(t, size(120, 2_000))
   publish(t, 'power cut, strict', { ...total, 'acknowledged writes lost or torn': problems.length }, seed)
+  assert.deepEqual(problems, [])
+})
+
+test('strict: nobody relies on what a killed process had only begun to sync', options, async (t) => {
+  const { total, problems, seed } = await cutsAfterUnfinished(t, size(6, 1))
+  publish(t, 'power cut after a kill amid creation, strict', { ...total, problems: problems.length }, seed)
   assert.deepEqual(problems, [])
 })

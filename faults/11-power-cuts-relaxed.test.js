@@ -10,7 +10,7 @@ const assert = require('node:assert/strict')
 const { weakenedPackage, without } = require('../__test__/support/weakened')
 const { interposer } = require('./support/interposer')
 const { publish, size } = require('./support/figures')
-const { manyCuts } = require('./support/cuts')
+const { cutsAfterUnfinished, manyCuts } = require('./support/cuts')
 const { missingRelaxed } = require('./support/missing')
 const { judgeRelaxed, longestSyncMs, lossMs } = require('./support/power')
 
@@ -53,5 +53,11 @@ test('the check finds what a disk loses that lies about its syncs', options, asy
 test('relaxed: a power cut loses the last interval at most, and never the store', options, async (t) => {
   const { total, problems, seed } = await manyCuts(t, size(120, 2_000), { relaxed: true, judge })
   publish(t, 'power cut, relaxed', { ...total, 'stores damaged, torn or too far back': problems.length }, seed)
+  assert.deepEqual(problems, [])
+})
+
+test('relaxed: nobody relies on what a killed process had only begun to sync', options, async (t) => {
+  const { total, problems, seed } = await cutsAfterUnfinished(t, size(6, 1), { relaxed: true, judge })
+  publish(t, 'power cut after a kill amid creation, relaxed', { ...total, problems: problems.length }, seed)
   assert.deepEqual(problems, [])
 })

@@ -98,8 +98,14 @@ fn replace(dir: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary_path(dir);
     write_synced(create_private_file(&temporary)?, bytes)
         .and_then(|()| fs::rename(&temporary, path(dir)))
-        .and_then(|()| sync_directory(dir))
         .map_err(|error| Error::io("could not write commonhold.json", error))?;
+    make_durable(dir)
+}
+
+/// Makes the marker survive a power cut under its name, and the store under its own. The process
+/// that created it may have been killed before it had done so.
+pub(crate) fn make_durable(dir: &Path) -> Result<()> {
+    sync_directory(dir).map_err(|error| Error::io("could not sync the directory", error))?;
     sync_parents(dir);
     Ok(())
 }

@@ -20,7 +20,7 @@ const MAX_EMPTY_FILE_BYTES: u64 = 2 * 65536;
 
 /// Commits of a store that was never finished. Creating takes one; each attempt that was cut short
 /// left one more.
-const MAX_CREATION_TXN: u64 = 16;
+pub(crate) const MAX_CREATION_TXN: u64 = 16;
 
 /// How often meta pages are read again while other processes may be writing them. A write in
 /// progress is over in microseconds.

@@ -23,7 +23,7 @@ use crate::limits::{
 };
 use crate::marker::{self, Marker};
 use crate::namespace::Namespace;
-use crate::preflight::{self, Found};
+use crate::preflight::{self, Found, MAX_CREATION_TXN};
 use crate::queue::{Queue, QueueOptions};
 use crate::range::{is_empty, prefix_bounds};
 use crate::reader::{PinnedEnvironment, Reader, ReaderState};
@@ -468,8 +468,13 @@ fn open_directory(
     };
     let exists = preflight::check_data_file(dir, found.is_some(), others_alive)?;
     preflight::preallocate_lock_file(dir, MAX_READERS, others_alive)?;
-    if matches!(exists, Found::Nothing) {
-        create(dir, map_bytes)?;
+    match exists {
+        Found::Nothing => create(dir, map_bytes)?,
+        // Whoever makes the first commits has opened the store here, or created it.
+        Found::Store { last_txn, .. } if last_txn <= MAX_CREATION_TXN => {
+            marker::make_durable(dir)?;
+        }
+        Found::Store { .. } => {}
     }
     if goes_back {
         Environment::jump_versions(dir, map_bytes)?;

@@ -43,9 +43,22 @@ const resume = (writers, found, random) => writers.map((writer) => {
   return { ...writer, from, starts, steps: 1 + random.below(20), kill: killing(random, 200) }
 })
 
+/** Adds what was found to `total` and `problems`. */
+function judgeAll (findings, { total, problems: all, judge, seed, generation }, run, writers) {
+  total['power cuts'] += findings.length
+  total['writers killed before the cut'] += run.killed
+  for (const finding of findings) {
+    const { at, fate, problems } = finding
+    if (problems.length === 0 && judge) problems.push(...judge(finding, run, writers, total))
+    if (problems.length === 0) continue
+    const where = `seed ${seed}, ${generation}, record ${at} of ${run.records.length}, ${fate}`
+    all.push(`${where}: ${problems.join('; ')}`)
+  }
+}
+
 /**
  * Lets writers work and cuts the power of their disk; some of the stores are written to further,
- * and cut again. Adds what it finds to `total` and `problems`.
+ * and cut again.
  */
 async function work (t, context, root, writers, generation = 0) {
   const { random, directory, checker, seed, total, ...rest } = context
@@ -58,15 +71,8 @@ async function work (t, context, root, writers, generation = 0) {
     run, points, seed, writers, random, checker, directory, keepEvery
   })
   fs.rmSync(root, { recursive: true })
-  total['power cuts'] += findings.length
   if (generation > 0) total['of them after an earlier cut'] += findings.length
-  total['writers killed before the cut'] += run.killed
-  for (const finding of findings) {
-    const { at, fate, problems } = finding
-    if (problems.length === 0 && context.judge) problems.push(...context.judge(finding, run, writers, total))
-    if (problems.length === 0) continue
-    context.problems.push(`seed ${seed}, generation ${generation}, record ${at} of ${run.records.length}, ${fate}: ${problems.join('; ')}`)
-  }
+  judgeAll(findings, { ...context, generation }, run, writers)
   for (const { kept, answer, problems } of findings.filter(({ kept }) => kept)) {
     const goesOn = problems.length === 0 && generation + 1 < GENERATIONS
     if (goesOn) await work(t, context, kept, resume(writers, answer.found, random), generation + 1)
@@ -74,8 +80,8 @@ async function work (t, context, root, writers, generation = 0) {
   }
 }
 
-/** Cuts the power at least `wanted` times, over many runs of writers. */
-async function manyCuts (t, wanted, how = {}) {
+/** What a test of many cuts works with. */
+function begin (t, how) {
   const random = seededRandom(t)
   const directory = power.workshop(t)
   const env = { ...how.env, COMMONHOLD_PACKAGE: how.package }
@@ -84,13 +90,50 @@ async function manyCuts (t, wanted, how = {}) {
   const total = {
     'power cuts': 0, 'of them after an earlier cut': 0, 'writers killed before the cut': 0
   }
-  const context = { random, directory, checker, total, problems: [], ...how, env }
+  return { random, directory, checker, total, problems: [], ...how, env }
+}
+
+/** Cuts the power at least `wanted` times, over many runs of writers. */
+async function manyCuts (t, wanted, how = {}) {
+  const context = begin(t, how)
+  const { random, directory, checker, total, problems } = context
   while (total['power cuts'] < wanted) {
     const root = fs.mkdtempSync(path.join(directory, 'root-'))
     await work(t, { ...context, seed: random.below(2 ** 32) }, root, plan(random, how.relaxed))
   }
   await checker.stop()
-  return { total, problems: context.problems, seed: random.seed }
+  return { total, problems, seed: random.seed }
 }
 
-module.exports = { manyCuts }
+/**
+ * A writer is killed before every `every`-th of its first calls, a second one goes on, and the power
+ * goes for it: it must not rely on what the first had only begun to bring to the disk.
+ */
+async function cutsAfterUnfinished (t, every, how = {}) {
+  const context = begin(t, how)
+  const { random, directory, checker, total, problems } = context
+  const options = how.relaxed && { durability: 'relaxed', flushInterval: 5 }
+  for (let at = 1 + random.below(every), killed = 1; killed > 0; at += every) {
+    const root = fs.mkdtempSync(path.join(directory, 'root-'))
+    const writer = { from: 0, starts: [], options, pauseMs: how.relaxed ? 4 : 0 }
+    const writers = [
+      { ...writer, name: 'a', steps: 3, kill: { file: root, calls: 'wsd', do: 'kill', at } },
+      { ...writer, name: 'b', steps: 10 }
+    ]
+    const seed = random.below(2 ** 32)
+    const boot = power.bootId(directory, 'a')
+    const run = await power.runWriters(t, { ...context, root, boot, seed, writers, oneByOne: true })
+    killed = run.killed
+    const end = run.records.length
+    const opened = run.said.find(({ opened }) => opened === 'b').at
+    const points = [0.3, 0.6, 1].map((part) => Math.ceil(opened + part * (end - opened)))
+    const fates = ['dropped', 'first ones', 'last ones']
+    judgeAll(await power.cutAndCheck({ ...context, run, points, seed, writers, fates }),
+      { ...context, seed, generation: `killed at call ${at}` }, run, writers)
+    fs.rmSync(root, { recursive: true })
+  }
+  await checker.stop()
+  return { total, problems, seed: random.seed }
+}
+
+module.exports = { cutsAfterUnfinished, manyCuts }

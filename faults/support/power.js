@@ -37,19 +37,22 @@ function bootId (directory, name) {
  * Runs writers at `root`/store until they end or are killed. Returns the disk before, the journal,
  * and what the writers said with its place in it.
  */
-async function runWriters (t, { directory, root, boot, seed, writers, options, env, lie, syncUs }) {
+async function runWriters (t, how) {
+  const { directory, root, boot, seed, writers, options, env, lie, syncUs, oneByOne } = how
   const disk = new Disk(root)
   const journal = path.join(directory, 'journal')
   fs.writeFileSync(journal, '')
   fs.mkdirSync(path.join(root, 'said'), { recursive: true, mode: 0o700 })
-  const agents = writers.map((writer) => {
+  const run = (writer) => {
     const file = path.join(root, 'said', writer.name)
     const { kill = {}, ...rest } = writer
     const args = { path: path.join(root, 'store'), file, seed, options, ...rest }
     const faults = { directory: root, journal, bootId: boot, lie, syncUs, ...kill }
-    return start(t, 'writer', args, { env: environment(faults, env) })
-  })
-  const ends = await Promise.all(agents.map(({ exited }) => exited))
+    return start(t, 'writer', args, { env: environment(faults, env) }).exited
+  }
+  const ends = []
+  if (oneByOne) for (const writer of writers) ends.push(await run(writer))
+  else ends.push(...await Promise.all(writers.map(run)))
   for (const { code, signal, stderr } of ends) {
     if (code !== 0 && signal !== 'SIGKILL') throw new Error(`a writer failed: ${stderr}`)
   }
@@ -123,11 +126,12 @@ function spoilVolatile (image, random) {
  * store looked at. Returns one finding for each: { at, fate, problems, answer, expected, kept };
  * `kept` is a copy of the disk as it was after every `keepEvery`-th cut.
  */
-async function cutAndCheck ({ run, points, seed, writers, random, checker, directory, keepEvery }) {
+async function cutAndCheck (how) {
+  const { run, points, seed, writers, random, checker, directory, keepEvery, fates = FATES } = how
   const findings = []
   for (const [n, at] of points.entries()) {
     run.disk.play(run.records, at)
-    const fate = random.pick(FATES)
+    const fate = random.pick(fates)
     const image = spoilVolatile(run.disk.image(fate, random), random)
       .filter(([name]) => name.split(path.sep)[0] === 'store')
     const root = path.join(directory, 'image')
