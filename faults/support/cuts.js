@@ -117,6 +117,8 @@ async function cutsAfterUnfinished (t, every, how = {}) {
     const root = fs.mkdtempSync(path.join(directory, 'root-'))
     const writer = { from: 0, starts: [], options, pauseMs: how.relaxed ? 4 : 0 }
     const writers = [
+      // A store in use has no checkpoints until the first relaxed writer comes.
+      ...how.relaxed ? [{ ...writer, name: 'c', steps: 40, options: undefined }] : [],
       { ...writer, name: 'a', steps: 3, kill: { file: root, calls: 'wsd', do: 'kill', at } },
       { ...writer, name: 'b', steps: 10 }
     ]
@@ -126,8 +128,9 @@ async function cutsAfterUnfinished (t, every, how = {}) {
     killed = run.killed
     const end = run.records.length
     const opened = run.said.find(({ opened }) => opened === 'b').at
-    const points = [0.3, 0.6, 1].map((part) => Math.ceil(opened + part * (end - opened)))
-    const fates = ['dropped', 'first ones', 'last ones']
+    const parts = [0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+    const points = parts.map((part) => Math.ceil(opened + part * (end - opened)))
+    const fates = ['dropped', 'first ones', 'last ones', 'some pages and no names']
     judgeAll(await power.cutAndCheck({ ...context, run, points, seed, writers, fates }),
       { ...context, seed, generation: `killed at call ${at}` }, run, writers)
     fs.rmSync(root, { recursive: true })

@@ -15,7 +15,8 @@ const PAGE = 4096
 const SECTOR = 512
 
 /** What becomes of that which no sync has covered. */
-const FATES = ['dropped', 'kept', 'first ones', 'last ones', 'some pages', 'some sectors']
+const FATES = ['dropped', 'kept', 'first ones', 'last ones', 'some pages', 'some sectors',
+  'some pages and no names']
 
 class File {
   pages = new Map()
@@ -200,7 +201,7 @@ class Disk {
   #keptNames (fate, random) {
     const upTo = new Map()
     return ({ path: name }) => {
-      if (fate.name === 'dropped') return -1
+      if (fate.name === 'dropped' || fate.name === 'some pages and no names') return -1
       if (fate.name === 'kept') return Infinity
       if (fate.name === 'first ones') return fate.at
       const directory = path.dirname(name)
