@@ -88,13 +88,18 @@ impl SlotFile {
     /// Opens the file, or makes one that survives a power cut.
     pub fn create(dir: &Path) -> Result<SlotFile> {
         let failed = |error| Error::io("could not create the file of checkpoints", error);
-        let file = create_private_file(&dir.join(NAME))?;
+        let slots = SlotFile(create_private_file(&dir.join(NAME))?);
+        let file = &slots.0;
         if file.metadata().map_err(failed)?.len() < FILE_BYTES {
             // Zeros rather than a hole: later writes shall need no more room.
-            (&file).write_all(&[0; FILE_BYTES as usize]).map_err(failed)?;
+            (&*file).write_all(&[0; FILE_BYTES as usize]).map_err(failed)?;
+        }
+        if slots.newest()?.is_none() {
+            // Also where the zeros are there: whoever wrote them may have been killed before the
+            // name of the file was on the disk.
             file.sync_all().and_then(|()| sync_directory(dir)).map_err(failed)?;
         }
-        Ok(SlotFile(file))
+        Ok(slots)
     }
 
     /// Opens the file if there is one.
