@@ -11,11 +11,10 @@ const { weakenedPackage, without } = require('../__test__/support/weakened')
 const { interposer } = require('./support/interposer')
 const { publish, size } = require('./support/figures')
 const { cutsAfterUnfinished, manyCuts } = require('./support/cuts')
-const { missingRelaxed } = require('./support/missing')
 const { judgeRelaxed, longestSyncMs, lossMs } = require('./support/power')
 
 const { reason } = interposer()
-const options = { skip: reason ?? missingRelaxed(), timeout: 1_200_000 }
+const options = { skip: reason, timeout: 1_200_000 }
 // What a busy machine and the journal itself may add to an interval: far less than would be lost
 // without checkpoints, which is all that a run of writers did.
 const SLACK_MS = 250
@@ -33,11 +32,11 @@ function judge (finding, run, writers, total) {
   return [...judgeRelaxed(finding, run.said), ...tooMuch]
 }
 
-test('the check finds what is lost without a pin, a sync or a recovery', options, async (t) => {
+test('the check finds what is lost without a pin or a sync', options, async (t) => {
   const weakened = weakenedPackage(t)
   for (const what of ['pin', 'sync']) {
-    const { problems, total } = await manyCuts(t, 90, {
-      relaxed: true, judge, env: without(what).env, package: weakened
+    const { problems, total } = await manyCuts(t, 900, {
+      relaxed: true, judge, enough: 2, env: without(what).env, package: weakened
     })
     t.diagnostic(`without ${what}: found ${problems.length} of ${total['power cuts']}`)
     assert.ok(problems.length > 0, what)
@@ -45,9 +44,9 @@ test('the check finds what is lost without a pin, a sync or a recovery', options
 })
 
 test('the check finds what a disk loses that lies about its syncs', options, async (t) => {
-  const { problems, total } = await manyCuts(t, 60, { relaxed: true, judge, lie: true })
+  const { problems, total } = await manyCuts(t, 600, { relaxed: true, judge, lie: true, enough: 10 })
   t.diagnostic(`found ${problems.length} of ${total['power cuts']}`)
-  assert.ok(problems.length > 10)
+  assert.ok(problems.length >= 10)
 })
 
 test('relaxed: a power cut loses the last interval at most, and never the store', options, async (t) => {

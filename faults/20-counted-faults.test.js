@@ -14,7 +14,6 @@ const { callCounter, environment, interposer } = require('./support/interposer')
 const { isFull, publish } = require('./support/figures')
 const { start, startServer } = require('./support/processes')
 const { bootId, workshop } = require('./support/power')
-const { missingRelaxed } = require('./support/missing')
 
 const { reason } = interposer()
 const options = { skip: reason, timeout: 1_200_000 }
@@ -200,7 +199,6 @@ async function prepare (t, { directory, base, seed, scenario, checker }) {
 
 for (const [title, scenario] of Object.entries(SCENARIOS)) {
   test(`${title}: a fault at every call`, options, async (t) => {
-    if (scenario.options === RELAXED && missingRelaxed()) return t.skip(missingRelaxed())
     const random = seededRandom(t)
     const directory = workshop(t)
     const seed = random.below(2 ** 32)

@@ -8,8 +8,6 @@ const { test } = require('node:test')
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
 const path = require('node:path')
-const { openStore } = require('..')
-const { temporaryDirectory } = require('../__test__/support/store')
 const { seededRandom } = require('../__test__/support/random')
 const { callCounter, environment, interposer } = require('./support/interposer')
 const { isFull, publish } = require('./support/figures')
@@ -19,17 +17,6 @@ const { workshop } = require('./support/power')
 const BUSY_TIMEOUT_MS = 100
 // Whoever has no answer by then is taken to wait without end.
 const PATIENCE_MS = 5_000
-
-/** Why the test cannot be run. */
-function missing (t) {
-  if (interposer().reason) return interposer().reason
-  try {
-    openStore({ path: path.join(temporaryDirectory(t), 'store'), busyTimeout: 1 }).close()
-  } catch (error) {
-    if (error.code === 'ERR_INVALID_OPTION') return 'there is no busyTimeout yet'
-    throw error
-  }
-}
 
 /** Resolves when the process has come to a stop, which is some microseconds after it said so. */
 async function isStopped (pid) {
@@ -106,9 +93,7 @@ function judge (answers, pid) {
 }
 
 for (const [title, isNew] of [['while it creates and opens a store', true], ['while it opens and commits', false]]) {
-  test(`a process stopped ${title} holds up nobody beyond busyTimeout`, { timeout: 600_000 }, async (t) => {
-    const reason = missing(t)
-    if (reason) return t.skip(reason)
+  test(`a process stopped ${title} holds up nobody beyond busyTimeout`, { skip: interposer().reason, timeout: 600_000 }, async (t) => {
     const random = seededRandom(t)
     const seed = random.below(2 ** 32)
     const directory = workshop(t)

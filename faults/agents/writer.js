@@ -7,9 +7,9 @@ const fs = require('node:fs')
 const { openStore } = require(process.env.COMMONHOLD_PACKAGE ?? '../..')
 const { args } = require('../../__test__/support/agent')
 const { generator } = require('../../__test__/support/random')
-const { perform, stateAfter, stepOf } = require('../support/workload')
+const { perform, performAsync, stateAfter, stepOf } = require('../support/workload')
 
-const { path, name, seed, from, steps, starts, options, pauseMs } = args
+const { path, name, seed, from, steps, starts, options, pauseMs, atOnce } = args
 const file = fs.openSync(args.file, 'a')
 const say = (object) => fs.writeSync(file, `${JSON.stringify(object)}\n`)
 const random = generator(seed + from)
@@ -21,9 +21,8 @@ const version = () => store.stats().lastVersion
 say({ opened: name })
 const state = stateAfter(seed, name, from, starts)
 state.claimed = undefined
-for (let n = from; n < from + steps; n++) {
-  // Relaxed writers are slowed down, so that their syncs come between their steps.
-  if (pauseMs > 0) Atomics.wait(clock, 0, 0, random.next() * pauseMs)
+
+function step (n) {
   say({ begins: n, version: version() })
   perform(stepOf(seed, name, n), name, state, store)
   say({ done: n, version: version() })
@@ -32,5 +31,24 @@ for (let n = from; n < from + steps; n++) {
     say({ flushed: n })
   }
 }
-if (args.close) store.close()
-say({ closed: name })
+
+/** Up to `atOnce` steps are on their way at once. */
+async function work () {
+  const onTheirWay = []
+  for (let n = from; n < from + steps; n++) {
+    // Relaxed writers are slowed down, so that their syncs come between their steps.
+    if (pauseMs > 0) Atomics.wait(clock, 0, 0, random.next() * pauseMs)
+    if (atOnce === undefined) step(n)
+    else {
+      say({ begins: n, version: version() })
+      const done = performAsync(stepOf(seed, name, n), name, store)
+      onTheirWay.push(done.then(() => say({ done: n, version: version() })))
+      if (onTheirWay.length >= atOnce) await onTheirWay.shift()
+    }
+  }
+  await Promise.all(onTheirWay)
+  if (args.close) store.close()
+  say({ closed: name })
+}
+
+work()

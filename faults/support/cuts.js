@@ -19,7 +19,7 @@ function plan (random, relaxed) {
   const flushInterval = random.pick([5, 20, 100])
   const isMixed = random.next() < 0.3
   return Array.from({ length: 1 + random.below(3) }, (_, n) => ({
-    name: 'abc'[n],
+    ...random.next() < 0.3 ? { name: `async ${'abc'[n]}`, atOnce: 1 + random.below(30) } : { name: 'abc'[n] },
     from: 0,
     steps: relaxed ? 20 + random.below(300) : 5 + random.below(80),
     starts: [],
@@ -93,11 +93,14 @@ function begin (t, how) {
   return { random, directory, checker, total, problems: [], ...how, env }
 }
 
-/** Cuts the power at least `wanted` times, over many runs of writers. */
+/**
+ * Cuts the power at least `wanted` times, over many runs of writers; or, where a fault was planted,
+ * until `enough` problems were found.
+ */
 async function manyCuts (t, wanted, how = {}) {
   const context = begin(t, how)
   const { random, directory, checker, total, problems } = context
-  while (total['power cuts'] < wanted) {
+  while (total['power cuts'] < wanted && problems.length < (how.enough ?? Infinity)) {
     const root = fs.mkdtempSync(path.join(directory, 'root-'))
     await work(t, { ...context, seed: random.below(2 ** 32) }, root, plan(random, how.relaxed))
   }

@@ -83,7 +83,7 @@ function readSaid (records) {
 function expectations (writers, said, end) {
   const before = said.filter(({ at }) => at < end)
   const last = (own, field, none) => own.reduce((last, line) =>
-    line[field] === undefined ? last : line[field] + 1, none)
+    line[field] === undefined ? last : Math.max(last, line[field] + 1), none)
   const ofWriters = writers.map(({ name, from, starts, options }) => {
     const own = before.filter(({ writer }) => writer === name)
     const acknowledged = last(own, 'done', from)
@@ -163,12 +163,12 @@ function judgeRelaxed ({ at, answer, expected }, said) {
     if (wentBackTo === Infinity && most < acknowledged) {
       problems.push(`lost: ${name} is after step ${most} of ${acknowledged} and nothing went back`)
     }
-    let before = 0
+    const before = new Map()
     for (const line of said.filter((line) => line.at < at && line.writer === name)) {
-      if (line.begins !== undefined) before = line.version
+      if (line.begins !== undefined) before.set(line.begins, line.version)
       if (line.done === undefined) continue
       if (line.version <= wentBackTo && most <= line.done) problems.push(`no prefix: ${name} lacks step ${line.done}`)
-      if (before >= wentBackTo && fewest > line.done) problems.push(`no prefix: ${name} has step ${line.done}`)
+      if (before.get(line.done) >= wentBackTo && fewest > line.done) problems.push(`no prefix: ${name} has step ${line.done}`)
     }
   }
   return problems

@@ -8,14 +8,16 @@ const { generator } = require('../../__test__/support/random')
 
 const KINDS = ['set', 'set', 'set', 'many', 'many', 'transaction', 'transaction', 'jobs', 'delete',
   'clear', 'large', 'expiring', 'push', 'push', 'claim', 'complete']
-// A writer with one of these names does these steps only.
+// A writer whose name begins with one of these words does these steps only.
 const KINDS_OF = {
   set: ['set', 'large', 'delete'],
   setMany: ['many', 'clear'],
   transaction: ['transaction'],
   queue: ['push', 'claim', 'complete'],
   expiry: ['expiring'],
-  recycling: ['jobs']
+  recycling: ['jobs'],
+  // What needs no answer before the next step.
+  async: ['set', 'set', 'large', 'delete', 'many', 'clear', 'expiring', 'push']
 }
 const JOBS = 150
 const LEASE_MS = 3_600_000
@@ -26,7 +28,7 @@ function stepOf (seed, writer, n) {
   for (const letter of `${writer} ${n}`) mixed = Math.imul(mixed ^ letter.charCodeAt(0), 0x01000193)
   const random = generator(mixed >>> 0)
   random.next()
-  const kind = random.pick(KINDS_OF[writer] ?? KINDS)
+  const kind = random.pick(KINDS_OF[writer.split(' ')[0]] ?? KINDS)
   const text = `${writer} ${n} `.repeat(kind === 'large' ? random.below(6_000) : random.below(60))
   return { n, kind, random, value: { n, writer, text } }
 }
@@ -43,6 +45,13 @@ function emptyState () {
 function perform (step, writer, state, store) {
   actions[step.kind](step, new Model(writer, state), store && new Real(writer, store, state))
   state.step = step.n
+}
+
+/** Plays a step on `store.async`; resolves when the store has acknowledged it. */
+function performAsync (step, writer, store) {
+  const side = new Promised(writer, store.async)
+  actions[step.kind](step, side)
+  return side.promise
 }
 
 const actions = {
@@ -164,6 +173,24 @@ class Real {
   }
 }
 
+/** Steps of one call each, of which many are on their way at once. */
+class Promised {
+  constructor (writer, store) {
+    this.namespace = (name) => store.useNamespace(`${writer}/${name}`)
+    this.queue = store.useQueue(writer)
+  }
+
+  batch (fn) {
+    fn((name, key, value) => { this.promise = this.namespace(name).set(key, value) },
+      (name, key) => { this.promise = this.namespace(name).delete(key) })
+  }
+
+  many (name, entries) { this.promise = this.namespace(name).setMany(entries) }
+  clear (name, prefix) { this.promise = this.namespace(name).clear({ prefix }) }
+  expiring (key, value, ttl) { this.promise = this.namespace('expiring').set(key, value, { ttl }) }
+  push (id, item) { this.promise = this.queue.push(item, { id }) }
+}
+
 /**
  * The state after the steps before `end`. A writer that was started anew at some step has lost the
  * task that it had claimed.
@@ -254,4 +281,4 @@ function brief (value) {
 
 const byKey = ([a], [b]) => (a < b ? -1 : 1)
 
-module.exports = { Timeline, describe, observe, perform, stateAfter, stepOf }
+module.exports = { Timeline, describe, observe, perform, performAsync, stateAfter, stepOf }
