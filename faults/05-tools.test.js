@@ -55,9 +55,11 @@ test('nothing reaches the directory of a store past the interposer', options, (t
   const calls = fs.readFileSync(trace, 'utf8').split('\n')
     .map((line) => /^\d+ +(\w+)\((.*)$/.exec(line)).filter((found) => found && (found[2].includes(`${root}/`) || found[2].includes(`${root}>`)))
     .map(([, name, rest]) => ({ name, rest }))
-  assert.deepEqual(calls.filter(({ name }) => PAST_IT.test(name)), [])
+  // The file `reserve` is room on the disk and has no content.
+  const past = calls.filter(({ name, rest }) => PAST_IT.test(name) && !/\/reserve>/.test(rest))
+  assert.deepEqual(past, [])
   const maps = calls.filter(({ name, rest }) => name === 'mmap' && /PROT_WRITE.*MAP_SHARED/.test(rest))
-  for (const { rest } of maps) assert.match(rest, /\/(lock\.mdb|wake|processes\/[\d-]+)>/)
+  for (const { rest } of maps) assert.match(rest, /\/(lock\.mdb|wake|writer\.lock|processes\/[\d-]+)>/)
   const count = (pattern) => calls.filter(({ name }) => pattern.test(name)).length
   const records = readJournal(journal)
   const of = (...kinds) => records.filter(({ kind }) => kinds.includes(kind)).length

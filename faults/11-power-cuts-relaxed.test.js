@@ -34,7 +34,8 @@ function judge (finding, run, writers, total) {
 
 test('the check finds what is lost without a pin or a sync', options, async (t) => {
   const weakened = weakenedPackage(t)
-  for (const what of ['pin', 'sync']) {
+  // Without a pin it takes longer until one is found.
+  for (const what of size(['sync'], ['pin', 'sync'])) {
     const { problems, total } = await manyCuts(t, 900, {
       relaxed: true, judge, enough: 2, env: without(what).env, package: weakened
     })

@@ -84,7 +84,10 @@ function judgeErrors ({ said, end, met, args }, fault) {
   const allowed = CODES[fault.do] ?? []
   for (const line of said) {
     const code = line.code ?? line.notOpened
-    if (code !== undefined && !allowed.includes(code)) problems.push(`${code}: ${line.message}`)
+    // A checkpoint for which there was no room is missed by writes that were acknowledged before.
+    const isMissed = args.options === RELAXED && fault.do === 'enospc' && code === 'ERR_IO' &&
+      /^an earlier write to this store failed \(no space left/.test(line.message)
+    if (code !== undefined && !allowed.includes(code) && !isMissed) problems.push(`${code}: ${line.message}`)
     if (line.failed !== undefined) judgeFailure(line, fault, problems)
     if (line.reopened !== undefined) judgeReopened(line, fault, allowed, problems)
   }

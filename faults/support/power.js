@@ -15,7 +15,7 @@ const { start } = require('./processes')
 const PLACE = fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir()
 // The files whose bytes a process changes through a map, past the journal. After a cut they may be
 // anything.
-const VOLATILE = /(^|\/)(lock\.mdb|wake|processes\/[^/]+)$/
+const VOLATILE = /(^|\/)(lock\.mdb|wake|[a-z]+\.lock|processes\/[^/]+)$/
 
 /** A directory for journals and images, removed after the test. */
 function workshop (t) {
