@@ -9,8 +9,16 @@ const canStop = process.platform === 'linux' ? false : 'needs /proc, to see that
 /** Stops a process; returns when no thread of it runs any more. */
 function stop ({ pid }) {
   process.kill(pid, 'SIGSTOP')
-  const isStopped = (thread) =>
-    / T /.test(fs.readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1').replace(/.*\)/s, ''))
+  const isStopped = (thread) => {
+    try {
+      const stat = fs.readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1')
+      return / T /.test(stat.replace(/.*\)/s, ''))
+    } catch (error) {
+      // A thread that was about to end when the signal came ends; the others are looked at again.
+      if (['ENOENT', 'ESRCH'].includes(error.code) && fs.existsSync(`/proc/${pid}`)) return false
+      throw error
+    }
+  }
   while (!fs.readdirSync(`/proc/${pid}/task`).every(isStopped));
 }
 
