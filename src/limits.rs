@@ -92,8 +92,11 @@ pub const MIN_MAP_BYTES: u64 = 16 * 1024 * 1024;
 /// before it frees old ones, and a full store would stay full.
 pub const REMOVAL_RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Room on the disk that only removals may use, in bytes (reserve.rs).
+/// Room on the disk that only removals and openers may use, in bytes (reserve.rs).
 pub const DISK_RESERVE_BYTES: u64 = 256 * 1024;
+
+/// How much of it an opener takes at a time, in bytes: a few blocks, for its guard file.
+pub const DISK_LOAN_BYTES: u64 = 16 * 1024;
 
 /// Room that commits leave free on filesystems that could kill the process without (shortage.rs),
 /// in bytes.

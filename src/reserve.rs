@@ -2,12 +2,13 @@
 //!
 //! A removal writes new pages before it frees old ones, as every commit does, so on a full disk
 //! nothing could be removed to make room. Each store therefore keeps a small file of nothing. A
-//! removal that finds no room gives it up; it is there again once there is.
+//! removal that finds no room gives it up; it is there again once there is. Whoever opens the store
+//! on a full disk takes a little of it, for its guard file.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::limits::DISK_RESERVE_BYTES;
+use crate::limits::{DISK_LOAN_BYTES, DISK_RESERVE_BYTES};
 use crate::location::create_private_file;
 
 const NAME: &str = "reserve";
@@ -15,15 +16,24 @@ const NAME: &str = "reserve";
 /// Takes the room, where it is not taken yet. Returns whether it is.
 pub(crate) fn fill(dir: &Path) -> Result<bool> {
     let path = dir.join(NAME);
-    if path.metadata().is_ok_and(|metadata| metadata.len() >= DISK_RESERVE_BYTES) {
+    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    if bytes >= DISK_RESERVE_BYTES {
         return Ok(true);
     }
     let file = create_private_file(&path)?;
     match allocate(&file) {
         Ok(()) => Ok(true),
-        // A file that has a length but no room would promise what it cannot give.
-        Err(_) => file.set_len(0).map(|()| false).map_err(|error| Error::io("truncate", error)),
+        // A length without room would promise what it cannot give; what it had stays.
+        Err(_) => file.set_len(bytes).map(|()| false).map_err(|error| Error::io("truncate", error)),
     }
+}
+
+/// Gives up a little of the room, to an opener that found none. Returns whether there was any.
+pub(crate) fn lend(dir: &Path) -> bool {
+    let path = dir.join(NAME);
+    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    let left = bytes.saturating_sub(DISK_LOAN_BYTES);
+    bytes > 0 && create_private_file(&path).is_ok_and(|file| file.set_len(left).is_ok())
 }
 
 /// Gives the room up. Returns whether there was any.
@@ -58,6 +68,21 @@ mod tests {
         assert_eq!(file.metadata().unwrap().len(), DISK_RESERVE_BYTES);
         assert!(release(dir.path()) && !release(dir.path()));
         assert_eq!(file.metadata().unwrap().len(), 0);
+        assert!(fill(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn the_reserve_is_lent_in_small_parts_until_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!lend(dir.path()));
+        assert!(!dir.path().join(NAME).exists());
+        fill(dir.path()).unwrap();
+        for part in 1..=DISK_RESERVE_BYTES / DISK_LOAN_BYTES {
+            assert!(lend(dir.path()));
+            let left = dir.path().join(NAME).metadata().unwrap().len();
+            assert_eq!(left, DISK_RESERVE_BYTES - part * DISK_LOAN_BYTES);
+        }
+        assert!(!lend(dir.path()) && !release(dir.path()));
         assert!(fill(dir.path()).unwrap());
     }
 }

@@ -16,7 +16,7 @@ use crate::environment::{Environment, ReadTxn, data_file, lmdb_error, mappable_b
 use crate::error::{Error, Result};
 use crate::expiry::{due_by_namespace, now_ms};
 use crate::gate::Gate;
-use crate::guard::{self, OpenLock};
+use crate::guard::{self, OpenLock, ProcessGuard};
 use crate::limits::{
     DEFAULT_BUSY_TIMEOUT_MS, DEFAULT_FLUSH_INTERVAL_MS, DEFAULT_MAP_BYTES, HISTORY_SHARE_OF_STORE,
     MAX_READERS, MIN_MAP_BYTES,
@@ -33,7 +33,7 @@ use crate::transaction::Transaction;
 use crate::turn::{self, Turn};
 use crate::wake::Wake;
 use crate::writer::{Done, Job, Write};
-use crate::{filesystem, location};
+use crate::{filesystem, location, reserve};
 
 /// How to open a store.
 #[derive(Debug, Clone, Default)]
@@ -453,7 +453,7 @@ fn open_directory(
     deadline: &Deadline,
     open: OpenLock,
 ) -> Result<Arc<Shared>> {
-    let process = guard::register(dir, agent_of(options), deadline, &open)?;
+    let process = register(dir, agent_of(options), deadline, &open)?;
     // Again, under the lock: another process may have created the store meanwhile.
     let found = marker::read(dir)?;
     let others_alive = guard::others_alive(dir, Some(&process))?;
@@ -494,6 +494,17 @@ fn open_directory(
     checkpoint::set_word(&doors.1, dir, others_alive)?;
     drop(open);
     Shared::new(dir.to_owned(), process, environment, map_bytes, history, doors)
+}
+
+/// Registers this process. On a full disk the reserve gives the room, so that one can still read
+/// and remove; in small parts, because writers take what is free meanwhile, too.
+fn register(dir: &Path, agent: &str, deadline: &Deadline, open: &OpenLock) -> Result<ProcessGuard> {
+    loop {
+        match guard::register(dir, agent, deadline, open) {
+            Err(Error::NoSpace(_)) if reserve::lend(dir) => {}
+            result => return result,
+        }
+    }
 }
 
 fn create(dir: &Path, map_bytes: u64) -> Result<()> {

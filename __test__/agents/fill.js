@@ -42,7 +42,7 @@ function check () {
 }
 
 function run () {
-  let acknowledged = 0
+  let acknowledged = args.beginAt ?? 0
   let refused
   do {
     refused = outcome(() => write(acknowledged))
