@@ -127,6 +127,19 @@ test('while a process is stopped in a commit every write throws ERR_BUSY', stopp
   for (const write of Object.values(writes)) write(prepare(patient))
 })
 
+test('a write behind queued ones of a handle with more patience has its own', stopping, async (t) => {
+  const { store, writer } = await stoppedWriter(t)
+  const patient = openStore({ path: store.path, busyTimeout: HANG_MS })
+  t.after(() => patient.close())
+  const queued = patient.async.set('theirs', 1)
+  const begin = performance.now()
+  namesTheWriter(throwsCode(() => store.set('ours', 1), 'ERR_BUSY'), writer)
+  namesTheWriter(throwsCode(() => store.flush(), 'ERR_BUSY'), writer)
+  assert.ok(performance.now() - begin < HANG_MS / 2, 'it waited with the other handle')
+  resume(writer)
+  assert.ok(await queued > 0)
+})
+
 test('while a process is stopped in a commit reads go on', stopping, async (t) => {
   const { store, writer, context } = await stoppedWriter(t, { prepare })
   for (const [name, read] of Object.entries(reads)) {

@@ -38,7 +38,7 @@ use crate::deadline::Deadline;
 use crate::environment::{Environment, data_file};
 use crate::error::{Error, Result};
 use crate::expiry::now_ms;
-use crate::limits::{MAX_UNSYNCED_BYTES, MAX_UNSYNCED_COMMITS};
+use crate::limits::{DEFAULT_FLUSH_INTERVAL_MS, MAX_UNSYNCED_BYTES, MAX_UNSYNCED_COMMITS};
 use crate::location::create_private_file;
 use crate::page;
 use crate::shared::{Shared, WriterState};
@@ -49,6 +49,9 @@ use crate::weakened;
 /// many bytes: writers go on while it syncs.
 const EARLY_COMMITS: u64 = MAX_UNSYNCED_COMMITS / 4;
 const EARLY_BYTES: u64 = MAX_UNSYNCED_BYTES / 4;
+
+/// No handle of the process was ever relaxed.
+const NO_INTERVAL: u64 = u64::MAX;
 
 /// When a write counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,7 +77,7 @@ pub(crate) struct Checkpoints {
     boot_id: Option<BootId>,
     files: OnceLock<Files>,
     started: Instant,
-    /// The smallest flush interval of the process's relaxed handles.
+    /// The smallest flush interval of the process's relaxed handles, or `NO_INTERVAL`.
     interval_ms: AtomicU64,
     is_active: AtomicBool,
     is_closed: AtomicBool,
@@ -103,7 +106,7 @@ impl Checkpoints {
             boot_id: file::boot_id(),
             files: OnceLock::new(),
             started: Instant::now(),
-            interval_ms: AtomicU64::new(u64::MAX),
+            interval_ms: AtomicU64::new(NO_INTERVAL),
             is_active: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             stage: AtomicU8::new(IDLE_STAGE),
@@ -131,7 +134,11 @@ impl Checkpoints {
     }
 
     fn interval(&self) -> Duration {
-        Duration::from_millis(self.interval_ms.load(Ordering::Relaxed))
+        match self.interval_ms.load(Ordering::Relaxed) {
+            // No handle is relaxed, but sweeps and renewals are while others are.
+            NO_INTERVAL => Duration::from_millis(DEFAULT_FLUSH_INTERVAL_MS),
+            interval_ms => Duration::from_millis(interval_ms),
+        }
     }
 
     fn elapsed_ms(&self) -> u64 {

@@ -104,7 +104,12 @@ impl Shared {
                 }
             }
             // What keeps them from being committed together is judged for the first alone.
-            works.iter().take(1).map(|work| Ok(self.commit_passed(writer, *work))).collect()
+            let Some(first) = works.first() else { return Ok(Vec::new()) };
+            match self.commit_passed(writer, *first) {
+                // Waited for without locks, and then all is tried again.
+                Err(Error::Pinned) => Err(Error::Pinned),
+                result => Ok(vec![result]),
+            }
         })
     }
 
@@ -183,6 +188,8 @@ impl Shared {
     fn commit_once(&self, writer: &mut WriterState, group: &Group) -> Result<Applied> {
         let (mut handles, found) = self.handles_for_writer(writer, group.namespaces())?;
         let environment = Arc::clone(handles.environment()?);
+        // A recycling takes a checkpoint, which may have failed.
+        self.check_not_poisoned()?;
         let durability = group.durability();
         self.prepare_commit(writer, &environment, durability)?;
         let result = if found.iter().all(Option::is_some) {

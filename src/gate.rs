@@ -109,7 +109,13 @@ impl Gate {
         Ok(Passage { gate: self, is_locked: false })
     }
 
-    fn busy(&self, deadline: &Deadline) -> Error {
+    /// Whether another process is in the gate, as far as it is known.
+    pub fn is_kept_by_another(&self) -> bool {
+        self.line.holder().is_some_and(|pid| pid != std::process::id())
+    }
+
+    /// The error of a call whose time is over.
+    pub fn busy(&self, deadline: &Deadline) -> Error {
         let holder = self.line.holder().map(|pid| Holder {
             pid,
             // Who it is cannot be told where this fails, and the error is the same.

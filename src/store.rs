@@ -238,7 +238,7 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         self.session.check_open()?;
         let deadline = Deadline::after(self.session.busy_timeout);
-        self.session.shared.writer_thread.drain();
+        self.session.drain(&deadline)?;
         self.session.shared.flush(&deadline)
     }
 
@@ -285,10 +285,21 @@ impl Session {
     pub fn commit_transaction(&self, batch: &Batch) -> Result<Committed> {
         self.check_writable()?;
         let deadline = Deadline::after(self.busy_timeout);
-        // What was queued by calls before this one comes first.
-        self.shared.writer_thread.drain();
+        self.drain(&deadline)?;
         let work = Work { agent: &self.agent, batch, durability: self.durability };
         self.shared.commit(&deadline, work)
+    }
+
+    /// Waits for what was queued by calls before this one, which comes first. Other handles may have
+    /// queued writes that wait for another process with more patience than this one has.
+    fn drain(&self, deadline: &Deadline) -> Result<()> {
+        const LOOK: Duration = Duration::from_millis(20);
+        let gate = self.shared.gate()?;
+        let is_drained = self.shared.writer_thread.drain_while(|| match deadline.left() {
+            None if gate.is_kept_by_another() => None,
+            left => Some(left.unwrap_or(LOOK)),
+        });
+        if is_drained { Ok(()) } else { Err(gate.busy(deadline)) }
     }
 
     /// Queues a write for the process's writer thread. `done` is called once, from that thread.

@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::limits::{MAX_GROUP_BATCHES, MAX_QUEUED_BYTES, QUEUED_WRITE_BYTES};
 use crate::shared::{Shared, lock};
 
+/// The longest time between two looks of somebody who waits for the queue.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
 /// A write that owns what it writes, so that another thread can apply it.
 pub trait Write: Send {
     /// The batch to apply. May be asked for more than once.
@@ -62,6 +65,15 @@ impl Job {
 pub(crate) struct WriterThread {
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the last attempt to write has shown.
+#[derive(Default)]
+struct Manner {
+    /// Another process kept the store.
+    was_busy: bool,
+    /// A write failed for a reason that keeps others from being written, too.
+    refuses: bool,
 }
 
 #[derive(Default)]
@@ -121,17 +133,26 @@ impl WriterThread {
         Ok(())
     }
 
-    /// Waits until all that is queued now has been answered. Returns at once on the thread itself,
-    /// which may drop the last handle of a store.
+    /// Waits until all that is queued now has been answered; every write has a deadline of its own.
+    /// Returns at once on the thread itself, which may drop the last handle of a store.
     pub fn drain(&self) {
+        self.drain_while(|| Some(LONGEST_LOOK));
+    }
+
+    /// As `drain`, for as long as `look` returns for how long to wait before it is asked again.
+    /// Returns whether all was answered.
+    pub fn drain_while(&self, look: impl Fn() -> Option<Duration>) -> bool {
         if self.queue.unanswered.load(Ordering::Acquire) == 0 || self.is_own_thread() {
-            return;
+            return true;
         }
         let mut state = lock(&self.queue.state);
         let last = state.queued_count;
         while state.answered_count < last {
-            state = wait(&self.queue.answered, state);
+            let Some(time) = look() else { return false };
+            let waited = self.queue.answered.wait_timeout(state, time);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 
     /// Ends the thread once everything queued is answered. The caller holds no lock that a commit
@@ -156,7 +177,7 @@ impl WriterThread {
 
 impl Queue {
     fn run(&self, store: &Weak<Shared>) {
-        let mut was_busy = false;
+        let mut manner = Manner::default();
         loop {
             let mut state = lock(&self.state);
             while state.jobs.is_empty() {
@@ -168,16 +189,16 @@ impl Queue {
             let jobs: Vec<Job> = state.jobs.drain(..).collect();
             drop(state);
             match store.upgrade() {
-                Some(store) => self.write(&store, jobs, &mut was_busy),
+                Some(store) => self.write(&store, jobs, &mut manner),
                 None => self.answer(jobs.into_iter().map(|job| (job, Err(Error::Closed)))),
             }
         }
     }
 
-    fn write(&self, store: &Shared, jobs: Vec<Job>, was_busy: &mut bool) {
+    fn write(&self, store: &Shared, jobs: Vec<Job>, manner: &mut Manner) {
         let mut jobs: VecDeque<Job> = jobs.into();
         while !jobs.is_empty() {
-            let results = commit_some(store, &jobs, was_busy);
+            let results = commit_some(store, &jobs, manner);
             let answered: Vec<Job> = jobs.drain(..results.len().min(jobs.len())).collect();
             self.answer(answered.into_iter().zip(results));
         }
@@ -203,10 +224,12 @@ impl Queue {
 fn commit_some(
     store: &Shared,
     jobs: &VecDeque<Job>,
-    was_busy: &mut bool,
+    manner: &mut Manner,
 ) -> Vec<Result<Committed>> {
     let mut batches = Vec::new();
-    for job in jobs.iter().take(MAX_GROUP_BATCHES) {
+    // One will do to learn whether the store takes writes again.
+    let most = if manner.refuses { 1 } else { MAX_GROUP_BATCHES };
+    for job in jobs.iter().take(most) {
         match job.write.batch() {
             Ok(batch) => batches.push((&*job.agent, batch, job.durability)),
             Err(error) if batches.is_empty() => return vec![Err(error)],
@@ -221,15 +244,80 @@ fn commit_some(
     let Some(first) = jobs.front() else { return Vec::new() };
     // What waited while nobody could write has waited for that long already; what waited only for
     // writes of this process before it has not.
-    let deadline = if *was_busy { first.deadline() } else { Deadline::after(first.busy_timeout) };
+    let deadline =
+        if manner.was_busy { first.deadline() } else { Deadline::after(first.busy_timeout) };
     let result = store.commit_group(&deadline, &works);
-    *was_busy = matches!(result, Err(Error::Busy { .. }));
-    match result {
-        Ok(results) => results,
-        Err(error) => vec![Err(error)],
-    }
+    manner.was_busy = matches!(result, Err(Error::Busy { .. }));
+    let results = result.unwrap_or_else(|error| vec![Err(error)]);
+    manner.refuses = matches!(results.as_slice(), [Err(error)] if is_of_the_store(error));
+    results
+}
+
+/// Whether the writes behind one that failed so will hardly do better, so that to apply them
+/// together with it were in vain.
+fn is_of_the_store(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Busy { .. }
+            | Error::Closed
+            | Error::Io { .. }
+            | Error::NoSpace(_)
+            | Error::Poisoned(_)
+            | Error::StoreFull
+    )
 }
 
 fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::limits::MAX_HANDLES;
+    use crate::{OpenOptions, Store, Ttl};
+
+    /// Writes an entry of a namespace.
+    struct SetIn(String);
+
+    impl Write for SetIn {
+        fn batch(&self) -> Result<Batch<'_>> {
+            let mut batch = Batch::new();
+            let namespace = batch.namespace(&self.0)?;
+            batch.set(namespace, "k", &[1], Ttl::Never, None)?;
+            Ok(batch)
+        }
+    }
+
+    #[test]
+    fn queued_writes_that_need_a_recycling_wait_for_a_backup() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Some(dir.path().join("store"));
+        let store = Store::open(&OpenOptions { path, ..OpenOptions::default() }).unwrap();
+        let (answer, answers) = mpsc::channel();
+        let count = 2 * MAX_HANDLES;
+        let submit_all = || {
+            for number in 0..count {
+                let answer = answer.clone();
+                let done = Box::new(move |result| answer.send(result).unwrap());
+                store.submit(1, Box::new(SetIn(format!("n{number}"))), done).unwrap();
+            }
+        };
+        let backup = store.session.pin().unwrap();
+        submit_all();
+        let mut answered = 0;
+        // Long enough for a write that does not wait; one that does is answered afterwards.
+        while let Ok(result) = answers.recv_timeout(Duration::from_millis(100)) {
+            result.unwrap();
+            answered += 1;
+        }
+        assert!(answered < count, "nothing was recycled");
+        drop(backup);
+        for _ in answered..count {
+            answers.recv().unwrap().unwrap();
+        }
+    }
 }

@@ -111,6 +111,44 @@ fn commits_that_are_not_on_the_disk_are_bounded_and_so_is_the_file() {
     assert!(bytes < 64 << 20, "{bytes} bytes");
 }
 
+/// Has a store take another process for active: it has the lock, and has set the word.
+fn feign_an_active_process(store: &Store) -> std::fs::File {
+    use std::os::unix::fs::FileExt;
+    let open = |name| {
+        let path = store.path().join(name);
+        std::fs::File::options().create(true).truncate(false).write(true).open(path).unwrap()
+    };
+    let lock = open("relaxed.lock");
+    lock.lock_shared().unwrap();
+    open("wake").write_all_at(&1_u32.to_ne_bytes(), 512).unwrap();
+    lock
+}
+
+#[test]
+fn sweeps_of_a_strict_process_beside_a_relaxed_one_reach_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Durability::Strict, NEVER);
+    set(&store, "a", 0);
+    let lock = feign_an_active_process(&store);
+    let value = commonhold::value::from_json(&0.into()).unwrap();
+    let numbers = store.namespace("numbers").unwrap();
+    let newest = || store.stats().unwrap().last_version;
+    let begin = Instant::now();
+    // Until a sweep is the last commit.
+    loop {
+        numbers.set("short-lived", &value, Ttl::AfterMs(1), None, None).unwrap();
+        let strict = set(&store, "a", 1);
+        std::thread::sleep(Duration::from_millis(5));
+        if newest() > strict {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "nothing was swept");
+    }
+    let swept = newest();
+    wait_until(|| rolls_back_to(&store).is_none_or(|version| version >= swept));
+    drop(lock);
+}
+
 #[test]
 fn recycling_takes_a_checkpoint_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
