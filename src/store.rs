@@ -411,13 +411,16 @@ impl Session {
         }
         self.shared.writer_thread.drain();
         self.shared.signals.close_session(self);
+        let deadline = Deadline::after(self.busy_timeout);
+        let is_last = lock(&REGISTRY).get(self.shared.dir()).is_some_and(|own| own.sessions == 1);
+        // Not while others are waited for: threads of this process open and close stores.
+        let can_end = !is_last || self.shared.deactivate_within(&deadline).is_ok();
         let mut registry = lock(&REGISTRY);
         self.reader.lock().detach();
         let Some(registered) = registry.get_mut(self.shared.dir()) else { return };
         registered.sessions -= 1;
         if registered.sessions == 0 {
-            let deadline = Deadline::after(self.busy_timeout);
-            if self.shared.deactivate_to_close(&deadline).is_err() {
+            if !can_end || self.shared.deactivate_to_close(&deadline).is_err() {
                 // A process that was stopped while it wrote keeps the gate. The store stays as it
                 // is, to be opened and closed again, or until this process ends.
                 return;

@@ -150,6 +150,34 @@ fn sweeps_of_a_strict_process_beside_a_relaxed_one_reach_the_disk() {
 }
 
 #[test]
+fn a_store_that_waits_for_another_process_while_it_closes_keeps_no_other_store_waiting() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(&OpenOptions {
+        path: Some(dir.path().to_owned()),
+        durability: Durability::Relaxed,
+        busy_timeout: Some(Duration::from_secs(120)),
+        ..OpenOptions::default()
+    })
+    .unwrap();
+    set(&store, "a", 1);
+    let gate = std::fs::File::options().write(true).open(dir.path().join("writer.lock")).unwrap();
+    gate.lock().unwrap();
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(move || store.close());
+        // By then it waits for the gate.
+        while begin.elapsed() < Duration::from_millis(100) {
+            open(other.path(), Durability::Strict, NEVER).close();
+        }
+        assert!(!closing.is_finished());
+        assert!(begin.elapsed() < Duration::from_secs(60), "it waited with the other store");
+        gate.unlock().unwrap();
+        closing.join().unwrap();
+    });
+    open(dir.path(), Durability::Strict, NEVER);
+}
+
+#[test]
 fn recycling_takes_a_checkpoint_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), Durability::Relaxed, NEVER);

@@ -39,6 +39,8 @@ pub(crate) struct NextPin {
     /// Commits and bytes that were unsynced when it began.
     commits: u64,
     bytes: u64,
+    /// When it began: what is committed later waits for the next one, however long this one takes.
+    began_ms: u64,
 }
 
 impl Shared {
@@ -141,6 +143,7 @@ impl Shared {
             slot: slot.map_err(|error| self.poisoned_by(error))?,
             commits: own.unsynced_commits.load(Ordering::Relaxed),
             bytes: own.unsynced_bytes.load(Ordering::Relaxed),
+            began_ms: own.elapsed_ms(),
         }))
     }
 
@@ -150,7 +153,7 @@ impl Shared {
         written.map_err(|error| self.poisoned_by(error))?;
         own.unsynced_commits.fetch_sub(next.commits, Ordering::Relaxed);
         own.unsynced_bytes.fetch_sub(next.bytes, Ordering::Relaxed);
-        own.last_checkpoint_ms.store(own.elapsed_ms(), Ordering::Relaxed);
+        own.last_checkpoint_ms.store(next.began_ms, Ordering::Relaxed);
         self.hold(writer, next.pin);
         Ok(())
     }

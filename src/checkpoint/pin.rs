@@ -58,7 +58,8 @@ impl Shared {
         })
     }
 
-    pub(super) fn deactivate_within(&self, deadline: &Deadline) -> Result<()> {
+    /// Gives up the pin, if there is one, behind the gate.
+    pub fn deactivate_within(&self, deadline: &Deadline) -> Result<()> {
         if !self.checkpoints.is_active() {
             return Ok(());
         }
