@@ -127,7 +127,7 @@ test('while a process is stopped in a commit every write throws ERR_BUSY', stopp
   for (const write of Object.values(writes)) write(prepare(patient))
 })
 
-test('a write behind queued ones of a handle with more patience has its own', stopping, async (t) => {
+test('a write behind queued ones of a more patient handle has its own time', stopping, async (t) => {
   const { store, writer } = await stoppedWriter(t)
   const patient = openStore({ path: store.path, busyTimeout: HANG_MS })
   t.after(() => patient.close())

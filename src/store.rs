@@ -290,8 +290,8 @@ impl Session {
         self.shared.commit(&deadline, work)
     }
 
-    /// Waits for what was queued by calls before this one, which comes first. Other handles may have
-    /// queued writes that wait for another process with more patience than this one has.
+    /// Waits for what was queued by calls before this one, which comes first. Other handles may
+    /// have queued writes that wait for another process with more patience than this one has.
     fn drain(&self, deadline: &Deadline) -> Result<()> {
         const LOOK: Duration = Duration::from_millis(20);
         let gate = self.shared.gate()?;
