@@ -1,6 +1,6 @@
 'use strict'
 
-// Four writers are killed with SIGKILL at random moments, over and over, while the others go on. What
+// Four writers, two of them relaxed, are killed with SIGKILL at random moments, over and over. What
 // each had said before is the oracle; a fresh process finds each writer's part in the state after
 // its last acknowledged step, or after the one step it was in.
 
@@ -21,7 +21,9 @@ async function livesOf (t, { letter, path, seed, random, until, checker, counts,
   let writer = { name: letter, from: 0, starts: [] }
   const all = [writer]
   while (Date.now() < until()) {
-    const args = { path, seed, ...writer, steps: STEPS, options: { agent: writer.name } }
+    // Killed processes lose nothing in either mode.
+    const options = { agent: writer.name, durability: 'ab'.includes(letter) ? 'strict' : 'relaxed' }
+    const args = { path, seed, ...writer, steps: STEPS, options }
     const agent = start(t, 'scenario', args)
     const said = await killSoon(agent, random)
     counts.kills += said.isKilled ? 1 : 0
