@@ -352,13 +352,19 @@ test('where no store is the check rejects', async (t) => {
   assert.deepEqual(fs.readdirSync(directory), ['file'])
 })
 
+test('where the process cannot be started the check rejects', async () => {
+  await rejectsCode(check('x'.repeat(4 * 1024 * 1024)), 'ERR_IO')
+})
+
 test('wrong arguments reject', async () => {
   await rejectsCode(check(''), 'ERR_INVALID_OPTION')
   await rejectsCode(check('a\0b'), 'ERR_INVALID_OPTION')
   await rejectsCode(check(7), 'ERR_INVALID_OPTION', { type: TypeError })
   await rejectsCode(check({ path: 'store' }), 'ERR_INVALID_OPTION', { type: TypeError })
   await rejectsCode(check('store', { json: true }), 'ERR_INVALID_OPTION', { type: TypeError })
-  await rejectsCode(check('store', { signal: 1 }), 'ERR_INVALID_OPTION', { type: TypeError })
+  for (const signal of [1, { aborted: false, addEventListener () {} }]) {
+    await rejectsCode(check('store', { signal }), 'ERR_INVALID_OPTION', { type: TypeError })
+  }
 })
 
 test('a check ends when its signal aborts', async (t) => {
@@ -385,7 +391,7 @@ test('the exit status says whether a store is sound, damaged, or could not be ch
   assert.match(damaged.stdout, /backup\(\)/)
   const missing = run(['check', path.join(directory, 'missing')])
   assert.equal(missing.status, 2)
-  assert.match(missing.stderr, /no store/)
+  assert.match(missing.stderr, /no store at .*: correct the path/)
   assert.equal(missing.stdout, '')
 })
 

@@ -7,7 +7,8 @@ const { typeError } = require('./errors')
 /** The option `signal`, or undefined. */
 function checkSignal (signal) {
   if (signal === undefined) return undefined
-  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function') {
+  if (typeof signal?.aborted !== 'boolean' || typeof signal.addEventListener !== 'function' ||
+      typeof signal.removeEventListener !== 'function') {
     throw typeError('ERR_INVALID_OPTION', 'signal is an AbortSignal')
   }
   return signal

@@ -37,8 +37,14 @@ function walk (directory, crash, signal) {
     if (signal?.aborted) return reject(signal.reason)
     // In Electron this executable is the application, unless it is told to be Node.js.
     const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' }
-    const child = spawn(process.execPath, [WALKER, JSON.stringify({ directory, crash })],
-      { env, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true })
+    let child
+    try {
+      child = spawn(process.execPath, [WALKER, JSON.stringify({ directory, crash })],
+        { env, stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true })
+    } catch (cause) {
+      // Some errors it throws: a path longer than an argument may be, a process without the right.
+      return reject(notStarted(cause))
+    }
     const forgetSignal = onAbort(signal, () => {
       child.kill('SIGKILL')
       reject(signal.reason)
@@ -46,7 +52,7 @@ function walk (directory, crash, signal) {
     const [said, complaint] = [child.stdout, child.stderr].map(collect)
     child.on('error', (cause) => {
       forgetSignal()
-      reject(new DataStoreError('ERR_IO', `could not start the check: ${cause.message}`, { cause }))
+      reject(notStarted(cause))
     })
     child.on('close', (status, killedBy) => {
       forgetSignal()
@@ -55,6 +61,10 @@ function walk (directory, crash, signal) {
       else settle(said(), complaint(), killedBy ?? `status ${status}`, resolve, reject)
     })
   })
+}
+
+function notStarted (cause) {
+  return new DataStoreError('ERR_IO', `could not start the check: ${cause.message}`, { cause })
 }
 
 function settle (said, complaint, end, resolve, reject) {

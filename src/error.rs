@@ -156,7 +156,10 @@ pub enum Error {
     ReadOnly,
 
     /// There is no store at this path.
-    #[error("there is no store at {}: open it without readOnly to create one", .0.display())]
+    #[error(
+        "there is no store at {}: correct the path, or create one with openStore(), without readOnly",
+        .0.display()
+    )]
     NotFound(PathBuf),
 
     /// The store has grown to its maximum size.
