@@ -413,6 +413,14 @@ test('--json prints the report; without a directory it is that of the default st
   assert.deepEqual(JSON.parse(stdout), await check(directory))
 })
 
+test('a report that cannot be written says nothing of damage', notOnWindows, (t) => {
+  const pipeTo = (target) => spawnSync('sh',
+    ['-c', `{ "$0" "$1" check "$2"; echo $? >&2; } ${target}`, process.execPath, script, sample(t)],
+    { encoding: 'utf8' }).stderr
+  assert.equal(pipeTo('| true'), '0\n')
+  if (fs.existsSync('/dev/full')) assert.match(pipeTo('> /dev/full'), /^commonhold: .*ENOSPC.*\n2\n$/)
+})
+
 test('the script says how it is used', () => {
   const { version, bin } = JSON.parse(fs.readFileSync(path.join(__dirname, '..', 'package.json')))
   assert.equal(path.join(__dirname, '..', bin.commonhold), script)

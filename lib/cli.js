@@ -88,7 +88,14 @@ function namesOf (names, count) {
   return count > MOST_LINES ? `${shown} and ${count - MOST_LINES} more` : shown
 }
 
-main().catch((error) => {
+function fail (error) {
   process.exitCode = COULD_NOT_CHECK
   console.error(`commonhold: ${error.message}`)
+}
+
+// Uncaught it would end the process with 1, which says that the store is damaged. A reader that has
+// read enough, such as `head`, is no failure.
+process.stdout.on('error', (error) => {
+  if (error.code !== 'EPIPE') fail(error)
 })
+main().catch(fail)
