@@ -6,6 +6,7 @@
 //! Writes are applied in the order in which they were queued.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -198,7 +199,9 @@ impl Queue {
     fn write(&self, store: &Shared, jobs: Vec<Job>, manner: &mut Manner) {
         let mut jobs: VecDeque<Job> = jobs.into();
         while !jobs.is_empty() {
-            let results = commit_some(store, &jobs, manner);
+            // A panic must not leave those that wait for an answer, or for the thread, waiting.
+            let attempt = AssertUnwindSafe(|| commit_some(store, &jobs, manner));
+            let results = catch_unwind(attempt).unwrap_or_else(|_| panicked(&jobs));
             let answered: Vec<Job> = jobs.drain(..results.len().min(jobs.len())).collect();
             self.answer(answered.into_iter().zip(results));
         }
@@ -265,6 +268,12 @@ fn is_of_the_store(error: &Error) -> bool {
             | Error::Poisoned(_)
             | Error::StoreFull
     )
+}
+
+/// What is said to all those that may have been in the commit: nobody knows what became of it.
+fn panicked(jobs: &VecDeque<Job>) -> Vec<Result<Committed>> {
+    let error = || Error::io("a bug in commonhold", std::io::Error::other("a write panicked"));
+    jobs.iter().take(MAX_GROUP_BATCHES).map(|_| Err(error())).collect()
 }
 
 fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {

@@ -217,3 +217,27 @@ fn closing_answers_what_is_queued_first() {
     let result = fixture.store.submit(1, Box::new(Change::Clear), Box::new(|_| ()));
     assert_eq!(result.unwrap_err().code(), Code::Closed);
 }
+
+#[test]
+fn a_write_that_panics_is_answered_and_the_thread_goes_on() {
+    struct Bug;
+    impl Write for Bug {
+        fn batch(&self) -> Result<Batch<'_>> {
+            panic!("a test");
+        }
+    }
+    let fixture = fixture();
+    let (answer, answers) = channel();
+    for write in [Box::new(Bug) as Box<dyn Write>, Box::new(Change::Set("a", 1))] {
+        let answer = answer.clone();
+        let done = Box::new(move |result| answer.send(result).unwrap());
+        fixture.store.submit(1, write, done).unwrap();
+    }
+    // The second may have been in the group of the first: then nobody can say what became of it.
+    assert_eq!(code(&answers.recv().unwrap()), Code::Io);
+    answers.recv().unwrap().ok();
+    fixture.store.submit(1, Box::new(Change::Set("a", 2)), Box::new(|_| ())).unwrap();
+    fixture.store.flush().unwrap();
+    assert_eq!(fixture.value("a"), Some(vec![2]));
+    fixture.store.close();
+}
