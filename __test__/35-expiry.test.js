@@ -146,7 +146,7 @@ test('expired entries give their space back while the store is in use', {
   assert.equal(store.useNamespace('short').count(), 0)
 })
 
-const noFaketime = spawnSync('faketime', ['--version']).error && 'faketime is not installed'
+const noFaketime = spawnSync('faketime', ['--version']).status !== 0 && 'faketime is not installed'
 
 /** What a process whose clock is wrong by `offset` sees. */
 async function seenAt (t, offset, args) {
