@@ -88,6 +88,7 @@ function judgeErrors ({ said, end, met, args }, fault) {
     const isMissed = args.options === RELAXED && fault.do === 'enospc' && code === 'ERR_IO' &&
       /^an earlier write to this store failed \(no space left/.test(line.message)
     if (code !== undefined && !allowed.includes(code) && !isMissed) problems.push(`${code}: ${line.message}`)
+    if (line.wentBack !== undefined && !mayGoBack(args, fault)) problems.push('went back to a checkpoint')
     if (line.failed !== undefined) judgeFailure(line, fault, problems)
     if (line.reopened !== undefined) judgeReopened(line, fault, allowed, problems)
   }
@@ -95,6 +96,9 @@ function judgeErrors ({ said, end, met, args }, fault) {
   if (mustEnd && !said.at(-1)?.ended) problems.push(`gave up: ${JSON.stringify(said.at(-1))}`)
   return problems
 }
+
+/** Relaxed writes that no checkpoint covers yet go back where a sync has failed. */
+const mayGoBack = ({ options }, fault) => options === RELAXED && fault.do === 'eio'
 
 /** After an error in a commit nobody knows what is on the disk: no write until it is opened again. */
 function judgeFailure ({ code, reads, writes }, fault, problems) {
@@ -119,13 +123,17 @@ function expectation ({ said, args }) {
   return { name: args.name, starts, least, most: isReopened?.starts === undefined ? Math.max(least, most) : least }
 }
 
-async function examine (result, checker) {
+async function examine (result, fault, checker) {
   const { root, args, said } = result
   const expected = expectation(result)
+  const least = mayGoBack(args, fault) ? args.from : expected.least
   const ask = async (path, readOnly) => {
-    const request = { path, seed: args.seed, writers: [expected], options: { readOnly } }
-    const { problems, crash } = await checker.ask(request)
-    return problems ?? [`the process that opened it died: ${crash}`]
+    const writers = [{ ...expected, least }]
+    const request = { path, seed: args.seed, writers, options: { readOnly } }
+    const { problems, crash, found, wentBackTo } = await checker.ask(request)
+    if (problems === undefined) return [`the process that opened it died: ${crash}`]
+    const isLost = found?.[args.name]?.at(-1) < expected.least && wentBackTo === undefined
+    return isLost ? [...problems, `lost: after step ${found[args.name]} of ${expected.least}`] : problems
   }
   const problems = (await ask(args.path, false)).map((text) => `the store ${text}`)
   for (const kind of args.backup && fs.existsSync(args.backup) ? fs.readdirSync(args.backup) : []) {
@@ -158,7 +166,7 @@ async function countThrough (t, work, fault, checkers, random) {
   const totals = { runs: 0, met: 0, problems: [] }
   const one = async (at, checker) => {
     const result = await run(t, { ...work, fault, at })
-    const problems = [...judgeErrors(result, fault), ...await examine(result, checker)]
+    const problems = [...judgeErrors(result, fault), ...await examine(result, fault, checker)]
     totals.runs += 1
     totals.met += Math.min(1, result.met)
     totals.problems.push(...problems.map((text) => `call ${at} of ${calls}: ${text}`))

@@ -11,7 +11,7 @@
  *   FAULTS_CALLS       which calls count: w (writes), s (syncs, and writes through O_DSYNC),
  *                      d (names: create, rename, unlink, mkdir)
  *   FAULTS_AT          number of the call that meets the fault, from 1
- *   FAULTS_DO          kill, kill-after, torn (half of a write, then kill), stop, eio, enospc, short
+ *   FAULTS_DO          kill, kill-after, torn (half a write, then kill), stop, eio, enospc, short
  *   FAULTS_FOREVER     if set, every counted call from FAULTS_AT on meets it
  *   FAULTS_STATE       file of two 64-bit numbers: calls counted, faults met
  *   FAULTS_JOURNAL     the journal, which all processes of a test append to
@@ -28,20 +28,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
+#include "journal.h"
 
 enum { WRITES = 1, SYNCS = 2, NAMES = 4 };
 enum { GO_ON, FAIL, HALF };
@@ -49,16 +45,7 @@ enum { MAX_FDS = 4096, HIGH_FD = 900 };
 #define EXPORT __attribute__((visibility("default")))
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
-/* One record; path, second path and data follow. support/journal.js reads the same layout. */
-struct record {
-  uint32_t magic, pid, kind, flags;
-  uint64_t time_ns, inode, offset, bytes, token;
-  uint32_t path_bytes, second_bytes;
-};
-enum { WRITE = 1, TRUNCATE, SYNC_BEGIN, SYNC_END, CREATE, MKDIR, RENAME, UNLINK };
-enum { IS_SYNC = 1, IS_DIRECTORY = 2 };
-
-/* What is known of a descriptor. It may have been closed behind our back: then the inode differs. */
+/* What is known of a descriptor. One that was closed behind our back has another inode. */
 struct known {
   ino_t inode;
   dev_t device;
@@ -68,10 +55,9 @@ struct known {
 static struct known known[MAX_FDS];
 static char directory[PATH_MAX];
 static const char *file_part, *action, *boot_id;
-static int counted, journal = -1, journal_lock = -1, lies, forever, sync_us;
+static int counted, lies, forever, sync_us;
 static uint64_t at;
 static volatile uint64_t own_state[2], *state = own_state;
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int open_high(const char *path, int flags) {
   int low = (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0600);
@@ -140,49 +126,6 @@ static void meet_after(int kinds, int counts) {
   if (dies && (kinds & counted) && counts && at && state[0] == at) die();
 }
 
-/* ---------------------------------------------------------------- the journal */
-
-static void enter(void) {
-  if (journal < 0) return;
-  pthread_mutex_lock(&mutex);
-  while (flock(journal_lock, LOCK_EX) < 0 && errno == EINTR) {}
-}
-
-static void leave(void) {
-  if (journal < 0) return;
-  int saved = errno;
-  flock(journal_lock, LOCK_UN);
-  pthread_mutex_unlock(&mutex);
-  errno = saved;
-}
-
-static void append(struct record record, const char *path, const char *second,
-                   const struct iovec *data, int parts) {
-  if (journal < 0) return;
-  int saved = errno;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  record.magic = 0x4c4e524a;
-  record.pid = (uint32_t)getpid();
-  record.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  record.path_bytes = path ? (uint32_t)strlen(path) : 0;
-  record.second_bytes = second ? (uint32_t)strlen(second) : 0;
-  struct iovec head[3] = {{&record, sizeof record}, {(void *)path, record.path_bytes},
-                          {(void *)second, record.second_bytes}};
-  ssize_t done = syscall(SYS_writev, journal, head, 3L);
-  uint64_t left = record.kind == WRITE ? record.bytes : 0;
-  for (int part = 0; part < parts && left > 0 && done > 0; part++) {
-    size_t bytes = data[part].iov_len < left ? data[part].iov_len : left;
-    done = bytes ? syscall(SYS_write, journal, data[part].iov_base, bytes) : 1;
-    left -= bytes;
-  }
-  if (done <= 0) {
-    fprintf(stderr, "interpose: the journal cannot be written\n");
-    _exit(99);
-  }
-  errno = saved;
-}
-
 /* ---------------------------------------------------------------- descriptors */
 
 static struct known *know(int fd) {
@@ -218,16 +161,16 @@ static int is_watched(const char *path) { return !strncmp(path, directory, strle
 
 static int counts_path(const char *path) { return !file_part || strstr(path, file_part) != NULL; }
 
-static int open_at(int base, const char *path, int flags, mode_t mode) {
+static int open_at(const char *path, int flags, mode_t mode) {
   int saved = errno;
   if (boot_id && path && !strcmp(path, BOOT_ID)) path = boot_id;
   int creates = (flags & O_CREAT) != 0;
   enter();
-  int is_new = creates && faccessat(base, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+  int is_new = creates && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
   errno = saved;
   int names = is_new && is_watched(path) ? NAMES : 0;
   int fd = meet(names, counts_path(path)) == FAIL
-    ? -1 : (int)syscall(SYS_openat, base, path, flags, mode);
+    ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
   saved = errno;
   if (fd >= 0 && fd < HIGH_FD) learn(fd, flags, is_new);
   leave();
@@ -236,19 +179,20 @@ static int open_at(int base, const char *path, int flags, mode_t mode) {
   return fd;
 }
 
-#define MODE(flags)                                        \
-  mode_t mode = 0;                                         \
-  if ((flags) & (O_CREAT | __O_TMPFILE)) {                 \
-    va_list arguments;                                     \
-    va_start(arguments, flags);                            \
-    mode = (mode_t)va_arg(arguments, unsigned);            \
-    va_end(arguments);                                     \
+/* Neither Node.js nor the addon calls openat. */
+#define OPEN(name)                                            \
+  EXPORT int name(const char *path, int flags, ...) {         \
+    mode_t mode = 0;                                          \
+    if (flags & (O_CREAT | __O_TMPFILE)) {                    \
+      va_list arguments;                                      \
+      va_start(arguments, flags);                             \
+      mode = (mode_t)va_arg(arguments, unsigned);             \
+      va_end(arguments);                                      \
+    }                                                         \
+    return open_at(path, flags, mode);                        \
   }
-
-EXPORT int open(const char *path, int flags, ...) { MODE(flags) return open_at(AT_FDCWD, path, flags, mode); }
-EXPORT int open64(const char *path, int flags, ...) { MODE(flags) return open_at(AT_FDCWD, path, flags, mode); }
-EXPORT int openat(int base, const char *path, int flags, ...) { MODE(flags) return open_at(base, path, flags, mode); }
-EXPORT int openat64(int base, const char *path, int flags, ...) { MODE(flags) return open_at(base, path, flags, mode); }
+OPEN(open)
+OPEN(open64)
 
 /* ---------------------------------------------------------------- writes */
 
@@ -272,7 +216,8 @@ static ssize_t half_write(int fd, const struct iovec *data, int parts, off_t off
   }
   ssize_t done = 0;
   for (int part = 0; part < parts && left > 0; part++) {
-    struct iovec piece = {data[part].iov_base, data[part].iov_len < left ? data[part].iov_len : left};
+    size_t bytes = data[part].iov_len < left ? data[part].iov_len : left;
+    struct iovec piece = {data[part].iov_base, bytes};
     ssize_t wrote = real_write(fd, &piece, 1, offset < 0 ? offset : offset + done);
     if (wrote < 0) return done ? done : wrote;
     done += wrote;
@@ -308,12 +253,21 @@ static ssize_t write_one(int fd, const void *data, size_t bytes, off_t offset) {
   return write_parts(fd, &part, 1, offset);
 }
 
-EXPORT ssize_t write(int fd, const void *data, size_t bytes) { return write_one(fd, data, bytes, -1); }
-EXPORT ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) { return write_one(fd, data, bytes, offset); }
-EXPORT ssize_t pwrite64(int fd, const void *data, size_t bytes, off_t offset) { return write_one(fd, data, bytes, offset); }
-EXPORT ssize_t writev(int fd, const struct iovec *data, int parts) { return write_parts(fd, data, parts, -1); }
-EXPORT ssize_t pwritev(int fd, const struct iovec *data, int parts, off_t offset) { return write_parts(fd, data, parts, offset); }
-EXPORT ssize_t pwritev64(int fd, const struct iovec *data, int parts, off_t offset) { return write_parts(fd, data, parts, offset); }
+EXPORT ssize_t write(int fd, const void *data, size_t bytes) {
+  return write_one(fd, data, bytes, -1);
+}
+EXPORT ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) {
+  return write_one(fd, data, bytes, offset);
+}
+EXPORT ssize_t pwrite64(int fd, const void *data, size_t bytes, off_t offset) {
+  return write_one(fd, data, bytes, offset);
+}
+EXPORT ssize_t writev(int fd, const struct iovec *data, int parts) {
+  return write_parts(fd, data, parts, -1);
+}
+EXPORT ssize_t pwritev64(int fd, const struct iovec *data, int parts, off_t offset) {
+  return write_parts(fd, data, parts, offset);
+}
 
 EXPORT int ftruncate64(int fd, off_t length) {
   struct known *file = know(fd);
@@ -338,8 +292,9 @@ static int sync_file(int fd, long call) {
   struct known *file = know(fd);
   if (!file) return (int)syscall(call, fd);
   if (meet(SYNCS, file->counts) == FAIL) return -1;
-  struct record record = {.inode = file->inode, .flags = file->flags & O_DIRECTORY ? IS_DIRECTORY : 0,
-                          .token = (uint64_t)getpid() << 32 | __atomic_add_fetch(&syncs, 1, __ATOMIC_SEQ_CST)};
+  uint64_t number = __atomic_add_fetch(&syncs, 1, __ATOMIC_SEQ_CST);
+  struct record record = {.inode = file->inode, .token = (uint64_t)getpid() << 32 | number,
+                          .flags = file->flags & O_DIRECTORY ? IS_DIRECTORY : 0};
   if (!lies) {
     enter();
     record.kind = SYNC_BEGIN;
@@ -363,38 +318,33 @@ EXPORT int fdatasync(int fd) { return sync_file(fd, SYS_fdatasync); }
 
 /* ---------------------------------------------------------------- names */
 
-EXPORT int rename(const char *from, const char *to) {
-  if (!is_watched(from)) return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
-  if (meet(NAMES, counts_path(from)) == FAIL) return -1;
-  enter();
-  int result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
-  if (!result) append((struct record){.kind = RENAME}, from, to, NULL, 0);
-  leave();
-  meet_after(NAMES, counts_path(from));
+/* Makes a call on names, and its record if it succeeded. */
+#define NAME_CALL(path, call, ...)                         \
+  if (!is_watched(path)) return (int)(call);               \
+  if (meet(NAMES, counts_path(path)) == FAIL) return -1;   \
+  enter();                                                 \
+  int result = (int)(call);                                \
+  if (!result) append(__VA_ARGS__, NULL, 0);               \
+  leave();                                                 \
+  meet_after(NAMES, counts_path(path));                    \
   return result;
+
+static uint64_t inode_of(const char *path) {
+  struct stat stat;
+  return lstat(path, &stat) ? 0 : stat.st_ino;
+}
+
+EXPORT int rename(const char *from, const char *to) {
+  NAME_CALL(from, syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0),
+            (struct record){.kind = RENAME}, from, to)
 }
 
 EXPORT int unlink(const char *path) {
-  if (!is_watched(path)) return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-  if (meet(NAMES, counts_path(path)) == FAIL) return -1;
-  enter();
-  int result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-  if (!result) append((struct record){.kind = UNLINK}, path, NULL, NULL, 0);
-  leave();
-  meet_after(NAMES, counts_path(path));
-  return result;
+  NAME_CALL(path, syscall(SYS_unlinkat, AT_FDCWD, path, 0),
+            (struct record){.kind = UNLINK}, path, NULL)
 }
 
 EXPORT int mkdir(const char *path, mode_t mode) {
-  struct stat stat;
-  if (!is_watched(path)) return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
-  if (meet(NAMES, counts_path(path)) == FAIL) return -1;
-  enter();
-  int result = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
-  if (!result && !lstat(path, &stat)) {
-    append((struct record){.kind = MKDIR, .inode = stat.st_ino}, path, NULL, NULL, 0);
-  }
-  leave();
-  meet_after(NAMES, counts_path(path));
-  return result;
+  NAME_CALL(path, syscall(SYS_mkdirat, AT_FDCWD, path, mode),
+            ((struct record){.kind = MKDIR, .inode = inode_of(path)}), path, NULL)
 }

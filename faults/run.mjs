@@ -1,4 +1,4 @@
-// npm run test:faults: the whole fault suite, one file after the other, and its figures into
+// npm run test:faults: the whole fault suite, one file after the other; its figures, if all passed, into
 // docs/testing.md. The fast part is in `npm test`.
 
 import { spawnSync } from 'node:child_process'
@@ -19,7 +19,6 @@ const figures = path.join(directory, 'figures')
 writeFileSync(figures, '')
 
 const env = { ...process.env, COMMONHOLD_FAULTS: 'full', COMMONHOLD_FAULTS_FIGURES: figures }
-const started = Date.now()
 let failed = 0
 for (const file of files) {
   const command = ['--test', '--test-reporter=spec', path.join('faults', file)]
@@ -27,20 +26,20 @@ for (const file of files) {
 }
 const lines = readFileSync(figures, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line))
 rmSync(directory, { recursive: true })
-if (process.argv.length < 3) writePage(lines, Math.round((Date.now() - started) / 60_000))
+if (failed === 0) writePage(lines)
 console.log(`${files.length - failed} files passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 
-/** Replaces the table between the two marks. */
-function writePage (lines, minutes) {
-  const version = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).version
+/** Puts the figures into the table between the two marks, in the place of earlier ones. */
+function writePage (lines) {
+  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
   const machine = `${os.platform()} ${os.release().split('-')[0]}, ${os.cpus().length} cores, Node.js ${process.versions.node}`
-  const outcome = failed === 0 ? 'passed' : `${failed} of ${files.length} files failed`
-  const head = [`Version ${version}, ${new Date().toISOString().slice(0, 10)}, ${machine}, ${minutes} minutes: ${outcome}.`, '',
+  const [before, rest] = readFileSync(page, 'utf8').split(BEGIN)
+  const [table, after] = rest.split(END)
+  const rows = new Map(table.split('\n').filter((line) => /^\| [^|-]/.test(line)).slice(1)
+    .map((line) => [line.split(' | ')[0].slice(2), line]))
+  for (const { fault, seed, figures } of lines) rows.set(fault, `| ${fault} | ${seed ?? ''} | ${figures} |`)
+  const head = [`Version ${version}, ${new Date().toISOString().slice(0, 10)}, ${machine}.`, '',
     '| fault | seed | figures |', '|---|---|---|']
-  const rows = lines.map(({ fault, seed, figures }) => `| ${fault} | ${seed ?? ''} | ${figures} |`)
-  const text = readFileSync(page, 'utf8')
-  const [before, rest] = text.split(BEGIN)
-  const after = rest.split(END)[1]
-  writeFileSync(page, `${before}${BEGIN}\n${[...head, ...rows].join('\n')}\n${END}${after}`)
+  writeFileSync(page, `${before}${BEGIN}\n${[...head, ...rows.values()].join('\n')}\n${END}${after}`)
 }

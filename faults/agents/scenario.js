@@ -30,7 +30,14 @@ function bear (n, { code, message }) {
   store.close()
   if (!open() && !open()) return
   const seen = describe(observe(store, name))
-  const next = [n, n + 1].find((end) => describe(stateAfter(seed, name, end, starts)) === seen)
+  const isNow = (end) => describe(stateAfter(seed, name, end, starts)) === seen
+  let next = [n, n + 1].find(isNow)
+  const { recovery } = store.stats()
+  if (next === undefined && recovery !== undefined) {
+    // After a failed sync nobody knows what the disk has: relaxed writes go back to a checkpoint.
+    for (let end = n - 1; end >= args.from && next === undefined; end--) if (isNow(end)) next = end
+    say({ wentBack: recovery })
+  }
   say({ reopened: next ?? 'neither before nor after the step', writes: told(write()) })
   return next
 }
