@@ -41,11 +41,15 @@ function inspect (store, request) {
   const problems = []
   const found = {}
   let total = 0
+  // A process that is killed after LMDB wrote its meta page and before it told the others leaves a
+  // commit that nobody sees until the next one.
+  if (request.isShared) store.useNamespace('probe').increment('looks')
   for (const { name, least, most, starts } of request.writers) {
     const timeline = timelineOf(request.seed, name, starts)
-    const ends = timeline.find(describe(observe(store, name)), Math.max(most, least))
+    const text = describe(observe(store, name))
+    const ends = timeline.find(text, Math.max(most, least))
     const possible = ends.filter((end) => end >= least)
-    if (possible.length === 0) problems.push(explain(ends, name, least, most))
+    if (possible.length === 0) problems.push(explain(ends, name, least, most) + timelineNote(timeline, text, least))
     else {
       // Steps that changed nothing leave it open which was the last one.
       let first = possible[0]
@@ -64,6 +68,8 @@ function inspect (store, request) {
   probe.clear()
   return { problems, found, version }
 }
+
+const timelineNote = (timeline, text, least) => ` (${timeline.differences(text, least)})`
 
 /** Which state it is in instead, if any. */
 function explain (ends, name, least, most) {

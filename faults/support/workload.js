@@ -235,6 +235,16 @@ class Timeline {
     return (this.#ends.get(text) ?? []).filter((end) => end <= most)
   }
 
+  /** The entries in which a state differs from the one after `end` steps. */
+  differences (text, end) {
+    const [expected] = [...this.#ends].find(([, ends]) => ends.includes(end))
+    const entries = (text) => JSON.parse(text).flatMap((part) => part.flatMap((item) =>
+      typeof item === 'string' ? [item] : item[1].map((entry) => `${item[0]}/${entry}`)))
+    const [seen, wanted] = [new Set(entries(text)), new Set(entries(expected))]
+    const only = (some, others) => [...some].filter((entry) => !others.has(entry)).slice(0, 4)
+    return `there: ${only(seen, wanted).join(', ')}; not there: ${only(wanted, seen).join(', ')}`
+  }
+
   /** What the writer had added to the common counter. */
   total (end) { return this.#totals[end] }
 }
