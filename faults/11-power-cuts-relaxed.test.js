@@ -32,10 +32,10 @@ function judge (finding, run, writers, total) {
   return [...judgeRelaxed(finding, run.said), ...tooMuch]
 }
 
-test('the check finds what is lost without a pin or a sync', options, async (t) => {
+test('the check finds what is lost without a pin, a sync or a recovery', options, async (t) => {
   const weakened = weakenedPackage(t)
   // Without a pin it takes longer until one is found.
-  for (const what of size(['sync'], ['pin', 'sync'])) {
+  for (const what of size(['sync', 'recovery'], ['sync', 'recovery', 'pin'])) {
     const { problems, total } = await manyCuts(t, 900, {
       relaxed: true, judge, enough: 2, env: without(what).env, package: weakened
     })
