@@ -124,7 +124,7 @@ function reports (log) {
 function run (command, args, env, cwd = root) {
   console.log(`\n== ${command} ${args.slice(0, 6).join(' ')} ...`)
   const result = spawnSync(command, args, { cwd, env, encoding: 'utf8', maxBuffer: 1 << 30 })
-  const shown = /^not ok|^ {4}not ok|^# |test result|panicked|AddressSanitizer|^ +#\d/
+  const shown = /^ *not ok|^# |test result|panicked|AddressSanitizer|^ +#\d/
   const text = (result.stdout + result.stderr).split('\n').filter((line) => shown.test(line))
   console.log(text.slice(-200).join('\n'))
   return result
