@@ -97,9 +97,15 @@ test('each method of a namespace does what its synchronous twin does', async (t)
   assert.deepEqual(methodsOf(later), methodsOf(sync))
 })
 
+/** Its own ones and those that it inherits. */
 function methodsOf (object) {
-  return Object.getOwnPropertyNames(Object.getPrototypeOf(object))
-    .filter((name) => name !== 'constructor').sort()
+  const names = new Set()
+  let prototype = Object.getPrototypeOf(object)
+  for (; prototype !== Object.prototype; prototype = Object.getPrototypeOf(prototype)) {
+    for (const name of Object.getOwnPropertyNames(prototype)) names.add(name)
+  }
+  names.delete('constructor')
+  return [...names].sort()
 }
 
 test('a schema checks what is written with promises, too', async (t) => {

@@ -7,6 +7,7 @@
 const native = require('./native')
 const { encode } = require('./codec')
 const { startIteration } = require('./async-iteration')
+const { AsyncView } = require('./async-view')
 const { Namespace, addTo, endlessUpdate } = require('./namespace')
 const {
   ANY_VERSION, KEEP_TTL, NO_TTL, checkFunction, checkIncrement, checkKey, checkKeys, checkName,
@@ -17,7 +18,7 @@ const { LOST, raceLater } = require('./races')
 const { request } = require('./requests')
 const { validate } = require('./schema')
 
-class AsyncNamespace {
+class AsyncNamespace extends AsyncView {
   #handle
   #options
   #sync
@@ -26,9 +27,9 @@ class AsyncNamespace {
 
   /** For AsyncDataStore.useNamespace only. `handle` gives the native store, or throws. */
   constructor (handle, name, options) {
+    super(name, () => this.#open())
     this.#handle = handle
     this.#options = options
-    Object.defineProperty(this, 'name', { value: name, enumerable: true })
   }
 
   /** Throws what `useNamespace` of the store would: here, so that a promise is rejected. */
@@ -43,35 +44,7 @@ class AsyncNamespace {
     return this.#sync
   }
 
-  // -------------------------------------------------------------- reads
-
-  async get (key, fallback) {
-    return this.#open().get(key, fallback)
-  }
-
-  async getEntry (key) {
-    return this.#open().getEntry(key)
-  }
-
-  async has (key, options) {
-    return this.#open().has(key, options)
-  }
-
-  async getMany (keys) {
-    return this.#open().getMany(keys)
-  }
-
-  async getAll (options) {
-    return this.#open().getAll(options)
-  }
-
-  async listKeys (options) {
-    return this.#open().listKeys(options)
-  }
-
-  async count () {
-    return this.#open().count()
-  }
+  // -------------------------------------------------------------- iterators
 
   async * keys (options) {
     yield * this.#open().keys(options)

@@ -3,6 +3,7 @@
 // The face of transactions with promises. What they read and write stays in the native transaction,
 // so everything but the commit is done at once.
 
+const { AsyncView } = require('./async-view')
 const native = require('./native')
 const { checkFunction } = require('./options')
 const { LOST, raceLater } = require('./races')
@@ -21,49 +22,21 @@ class AsyncTransaction {
   }
 }
 
-class AsyncTransactionNamespace {
+class AsyncTransactionNamespace extends AsyncView {
   #transaction
   #options
   #sync
 
   constructor (transaction, name, options) {
+    super(name, () => this.#open())
     this.#transaction = transaction
     this.#options = options
-    Object.defineProperty(this, 'name', { value: name, enumerable: true })
   }
 
   /** Throws what `useNamespace` of a transaction would: here, so that a promise is rejected. */
   #open () {
     this.#sync ??= this.#transaction.useNamespace(this.name, this.#options)
     return this.#sync
-  }
-
-  async get (key, fallback) {
-    return this.#open().get(key, fallback)
-  }
-
-  async getEntry (key) {
-    return this.#open().getEntry(key)
-  }
-
-  async has (key, options) {
-    return this.#open().has(key, options)
-  }
-
-  async getMany (keys) {
-    return this.#open().getMany(keys)
-  }
-
-  async getAll (options) {
-    return this.#open().getAll(options)
-  }
-
-  async listKeys (options) {
-    return this.#open().listKeys(options)
-  }
-
-  async count () {
-    return this.#open().count()
   }
 
   async set (key, value, options) {

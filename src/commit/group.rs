@@ -145,8 +145,9 @@ impl<'a> Group<'a> {
             .zip(databases)
             .map(|(name, database)| Target::load(environment, txn, name, database))
             .collect::<Result<Vec<_>>>()?;
-        // Read under the writer's lock, so that expiry is judged in the order of commits.
         let is_shared = self.works.len() > 1;
+        // The clock is read under the writer's lock, so that expiry is judged in the order of
+        // commits.
         let mut application =
             Application::new(environment, txn, targets, (version, now_ms()), is_shared, writer);
         let mut results = Vec::with_capacity(self.works.len());
